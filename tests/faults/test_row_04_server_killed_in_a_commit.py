@@ -18,12 +18,12 @@ from typing import Self
 
 import pytest
 import redis
+
 from jsorc import Orchestrator
 from jsorc.errors import ProvisionError, ServiceUnavailable
 from jsorc.provisioning import LocalProcess
 from jsorc_redis.hook import RedisHook
 from jsorc_redis.service import RedisService
-
 from tests.redis.orchestrators import redis_orchestrator
 from tests.servers import free_port
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
+
 from jsorc import Orchestrator
 from jsorc_redis.config import Config
 from jsorc_redis.service import RedisService
-from msgspec import to_builtins
-
 from tests.redis.orchestrators import redis_orchestrator
 
 

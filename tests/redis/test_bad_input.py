@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from jsorc.errors import ConfigError, DeadlineExceeded, ServiceUnavailable
 from jsorc_redis.service import RedisService
-
 from tests.redis.imposters import Imposter
 from tests.servers import RedisServer
 
@@ -139,7 +139,9 @@ def test_a_port_that_never_answers_costs_its_timeout(make_service: MakeService) 
         (b"-DENIED Redis is running in protected mode\r\n", "protected mode"),
     ],
 )
-def test_a_redis_that_cannot_be_used_yet_says_why(reply: bytes, words: str, make_service: MakeService) -> None:
+def test_a_redis_that_cannot_be_used_yet_says_why(
+    reply: bytes, words: str, make_service: MakeService
+) -> None:
     with Imposter(reply) as imposter:
         error = failure(make_service(host="127.0.0.1", port=imposter.port))
     assert isinstance(error, ServiceUnavailable)
@@ -147,7 +149,9 @@ def test_a_redis_that_cannot_be_used_yet_says_why(reply: bytes, words: str, make
 
 
 def test_an_old_server_that_repeats_the_password_is_not_quoted(make_service: MakeService) -> None:
-    reply = f"-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `{PASSWORD}`\r\n"
+    reply = (
+        f"-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `{PASSWORD}`\r\n"
+    )
     with Imposter(reply.encode()) as imposter:
         error = failure(make_service(host="127.0.0.1", port=imposter.port, password=PASSWORD))
     assert "unknown command" in str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from jsorc.errors import ConfigError
 from jsorc_redis.config import Endpoint
 
@@ -45,7 +46,9 @@ def test_the_keys_fill_what_a_url_leaves_open() -> None:
         ({"host": "localhost", "url": "redis://cache.example:6379/0"}, False),
     ],
 )
-def test_only_a_loopback_address_or_a_socket_without_tls_is_local(config: dict[str, Any], local: bool) -> None:
+def test_only_a_loopback_address_or_a_socket_without_tls_is_local(
+    config: dict[str, Any], local: bool
+) -> None:
     assert Endpoint.of(config).is_local is local
 
 
@@ -76,7 +79,8 @@ def test_a_url_that_is_none_is_refused_without_showing_it(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{"ssl": True, "url": "redis://localhost"}, {"ssl": True, "unix_socket_path": "/run/redis.sock"}]
+    "config",
+    [{"ssl": True, "url": "redis://localhost"}, {"ssl": True, "unix_socket_path": "/run/redis.sock"}],
 )
 def test_tls_where_there_is_none_is_a_contradiction(config: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="ssl"):

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 
 import pytest
+
 from jsorc import Orchestrator
 from jsorc.testing import HookContract
 from jsorc.unit_of_work import Hook
-
 from tests.servers import RedisServer
 
 

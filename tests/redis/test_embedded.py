@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import redis
+
 from jsorc import Orchestrator
 from jsorc.errors import ConfigError, ProvisionError, ServiceUnavailable
 from jsorc_redis import embedded
 from jsorc_redis.config import Endpoint
 from jsorc_redis.embedded import Files, configuration, files_of, find_server, local_server, wheel_server
 from jsorc_redis.service import RedisService
-
 from tests.redis.imposters import Imposter
 from tests.servers import RedisServer
 
@@ -145,7 +145,7 @@ def test_the_password_is_in_a_file_for_its_owner_alone_and_not_in_the_command(tm
     assert PASSWORD not in " ".join(process.argv)
     assert PASSWORD not in repr(process)
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
-    assert "user \"default\" on #" in config.read_text()
+    assert 'user "default" on #' in config.read_text()
     assert PASSWORD not in config.read_text()
 
 
@@ -177,7 +177,8 @@ def test_a_local_address_can_be_served_here(config: dict[str, Any], address: str
 
 
 @pytest.mark.parametrize(
-    "config", [{"host": "redis.example"}, {"url": "redis://10.0.0.1:6379"}, {"host": "localhost", "ssl": True}]
+    "config",
+    [{"host": "redis.example"}, {"url": "redis://10.0.0.1:6379"}, {"host": "localhost", "ssl": True}],
 )
 def test_any_other_address_is_left_to_others(config: dict[str, Any]) -> None:
     assert RedisService(config).local_process() is None
@@ -288,5 +289,3 @@ def test_a_redis_that_runs_already_is_used_and_not_stopped(
     orchestrator.stop()
     with redis.Redis(port=redis_server.port) as client:
         assert client.ping()
-
-

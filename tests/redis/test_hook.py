@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import redis
+
 from jsorc import Orchestrator
 from jsorc.errors import DeadlineExceeded, JsOrcError, ServiceUnavailable
 from jsorc_redis.hook import RedisHook
-
 from tests.servers import RedisServer
 
 MakeOrchestrator = Callable[..., Orchestrator]
@@ -45,9 +45,7 @@ def filled(orchestrator: Orchestrator, count: int) -> list[str]:
     return ids
 
 
-def test_building_a_hook_connects_to_nothing(
-    make_orchestrator: MakeOrchestrator, free_port: int
-) -> None:
+def test_building_a_hook_connects_to_nothing(make_orchestrator: MakeOrchestrator, free_port: int) -> None:
     hook = hook_of(make_orchestrator(port=free_port))
     hook.save_obj("a", 1)
     assert hook.get_obj("a") == 1
@@ -216,7 +214,9 @@ def test_a_full_memory_refuses_the_whole_commit_and_keeps_the_work(
     assert not hook_of(orchestrator).has_obj("row:000001")
 
 
-def test_a_replica_says_that_it_is_read_only(orchestrator: Orchestrator, raw: redis.Redis, free_port: int) -> None:
+def test_a_replica_says_that_it_is_read_only(
+    orchestrator: Orchestrator, raw: redis.Redis, free_port: int
+) -> None:
     hook = hook_of(orchestrator)
     hook.save_obj("a", 1)
     raw.replicaof("127.0.0.1", free_port)

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from typing import Any
 
-import jsorc_redis
 import pytest
+from msgspec import to_builtins
+
+import jsorc_redis
 from jsorc_redis import plugin
 from jsorc_redis.config import Config
-from msgspec import to_builtins
 
 POLICY = {"enabled", "automated"}
 
@@ -52,7 +53,9 @@ def test_the_declared_defaults_are_those_of_the_config_class(recorded: Recorder)
     assert own == to_builtins(Config())
 
 
-def test_the_service_starts_by_itself_and_stands_in_for_a_hook_that_is_being_built(recorded: Recorder) -> None:
+def test_the_service_starts_by_itself_and_stands_in_for_a_hook_that_is_being_built(
+    recorded: Recorder,
+) -> None:
     assert recorded.defaults["REDIS_CONFIG"]["automated"] is True
     assert recorded.services == {
         "redis": {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import redis
+
 from jsorc.errors import DeadlineExceeded, ServiceUnavailable
 from jsorc_redis.service import RedisService
-
 from tests.servers import RedisServer
 
 MakeService = Callable[..., RedisService]
@@ -78,7 +78,9 @@ def test_every_call_has_a_deadline_and_is_made_once(
     service.ping()
 
 
-def test_a_probe_notices_that_the_server_is_gone(redis_server: RedisServer, make_service: MakeService) -> None:
+def test_a_probe_notices_that_the_server_is_gone(
+    redis_server: RedisServer, make_service: MakeService
+) -> None:
     service = make_service(port=redis_server.port)
     service.ping()
     redis_server.kill()
@@ -140,7 +142,9 @@ def test_closing_twice_does_nothing(
     getattr(service, method)()
 
 
-def test_a_service_that_never_connected_says_so_when_probed(make_service: MakeService, free_port: int) -> None:
+def test_a_service_that_never_connected_says_so_when_probed(
+    make_service: MakeService, free_port: int
+) -> None:
     service = make_service(port=free_port)
     with pytest.raises(ServiceUnavailable, match="has not been connected to"):
         service.ping()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import (
+from jsorc.errors import (
     CastError,
     Closed,
     ConfigError,
@@ -23,15 +23,15 @@ from .errors import (
     StartCycle,
     UnstorableValue,
 )
-from .hookspecs import hookimpl
-from .orchestrator import Orchestrator
-from .plugins import PluginRecord
-from .provisioning import LocalProcess, ProvisionResult
-from .regeneration import Readiness
-from .registry import Candidate
-from .service import CommonService, ServicePolicy, ServiceState
-from .stored_settings import ConfigChange
-from .unit_of_work import Changes, Hook, MemoryHook
+from jsorc.hookspecs import hookimpl
+from jsorc.orchestrator import Orchestrator
+from jsorc.plugins import PluginRecord
+from jsorc.provisioning import LocalProcess, ProvisionResult
+from jsorc.regeneration import Readiness
+from jsorc.registry import Candidate
+from jsorc.service import CommonService, ServicePolicy, ServiceState
+from jsorc.stored_settings import ConfigChange
+from jsorc.unit_of_work import Changes, Hook, MemoryHook
 
 if TYPE_CHECKING:
     __version__: str
@@ -77,7 +77,7 @@ class JsOrc:
     It is a namespace and not an instance, so that `class Redis(JsOrc.CommonService)` can be typed.
     """
 
-    from .service import CommonService as CommonService
+    from jsorc.service import CommonService as CommonService
 
     orchestrator = _default
     settings = _default.settings

@@ -49,6 +49,10 @@ class Backoff:
         self.due = now + delay / 2 + self._draw.random() * delay / 2
         return self.due
 
+    def forgive(self) -> None:
+        """Takes the last failure back: what it lacked was provided since."""
+        self.failures = max(0, self.failures - 1)
+
     def succeeded(self, now: float) -> None:
         """Notes that the service is healthy from now on."""
         self.due = None

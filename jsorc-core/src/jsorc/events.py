@@ -10,18 +10,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .clock import SYSTEM, Clock
-from .redaction import get_logger
+from jsorc.clock import SYSTEM, Clock
+from jsorc.redaction import get_logger
 
 if TYPE_CHECKING:
-    from .service import CommonService, ServiceState
+    from jsorc.service import CommonService, ServiceState
 
 __all__ = ["Announcer"]
 
 log = get_logger("jsorc.events")
 
 BACKLOG = 10_000
-"""Events that are kept for a listener that does not keep up; older ones are dropped, and counted in the log."""
+"""Events that are kept for a listener that does not keep up; the log says when older ones are dropped."""
 
 Listener = Callable[..., Any]
 
@@ -88,7 +88,9 @@ class _Line:
                 self._dropped += 1
                 if self._dropped == 1:
                     log.error(
-                        "listener %s is more than %d changes behind; the oldest are dropped", self.name, BACKLOG
+                        "listener %s is more than %d changes behind; the oldest are dropped",
+                        self.name,
+                        BACKLOG,
                     )
             self._events.append((listener, event))
             self._ready.notify()

@@ -14,8 +14,8 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .provisioning import ProvisionResult
-    from .service import CommonService, ServiceState
+    from jsorc.provisioning import ProvisionResult
+    from jsorc.service import CommonService, ServiceState
 
 __all__ = ["PROJECT", "Register", "hookimpl"]
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
-from .errors import RegistrationError
+from jsorc.errors import RegistrationError
 
 __all__ = ["Wanted", "inject", "wants"]
 
@@ -49,7 +49,9 @@ def inject(wanted: Mapping[str, Asked]) -> Callable[[F], F]:
             names = positional if variadic or len(args) > len(plain) else plain
             given = dict(zip(names, args, strict=False))
             injected = {
-                name: ask(of) for name, (of, ask) in wanted.items() if name not in given and name not in kwargs
+                name: ask(of)
+                for name, (of, ask) in wanted.items()
+                if name not in given and name not in kwargs
             }
             if variadic or len(args) > len(names) or given.keys() & kwargs.keys():
                 return args, {**injected, **kwargs}  # what is wrong with it, Python's own TypeError says best
@@ -74,7 +76,7 @@ def wants(names: Wanted, ask: Callable[[str], Any], what: str, into: dict[str, A
     if isinstance(names, str):
         raise RegistrationError(f"inject: {what} is a list of names, not {names!r}; write [{names!r}]")
     for item in names:
-        pair = (item, item) if isinstance(item, str) else item
+        pair: Any = (item, item) if isinstance(item, str) else item
         if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(n, str) for n in pair)):
             raise RegistrationError(f"inject: {what} has {item!r}; it takes a name or a pair (name, alias)")
         name, alias = pair
@@ -133,7 +135,7 @@ def _wrap(
     if inspect.isgeneratorfunction(function):
 
         @functools.wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             args, kwargs = bind(args, kwargs)
             return (yield from function(*args, **kwargs))
 
@@ -156,7 +158,7 @@ async def _in_thread(
     import asyncio
 
     loop, done = asyncio.get_running_loop(), asyncio.Event()
-    from .daemons import Call
+    from jsorc.daemons import Call
 
     def work() -> tuple[tuple[Any, ...], dict[str, Any]]:
         try:

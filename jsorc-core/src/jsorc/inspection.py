@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from .clock import Clock
-from .errors import JsOrcError
-from .plugins import Plugins
-from .redaction import mask, mask_text
-from .registry import PILLARS, Pillar, Registry
-from .settings import JsOrcSettings
-from .supervisor import Slot, Supervisor
+from jsorc.clock import Clock
+from jsorc.errors import JsOrcError
+from jsorc.plugins import Plugins
+from jsorc.redaction import mask, mask_text
+from jsorc.registry import PILLARS, Pillar, Registry
+from jsorc.settings import JsOrcSettings
+from jsorc.supervisor import Slot, Supervisor
 
 __all__ = ["SCHEMA", "describe"]
 

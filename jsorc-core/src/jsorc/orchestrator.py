@@ -12,24 +12,24 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from . import overriding
-from .clock import SYSTEM, Clock
-from .contexts import Contexts
-from .errors import CastError, Closed, ConfigError, NotRegistered
-from .events import Announcer
-from .injection import Wanted, inject, wants
-from .plugins import Brought, PluginRecord, Plugins, mark
-from .redaction import get_logger
-from .registry import PILLARS, Candidate, Pillar, Registration, Registry
-from .regeneration import Readiness, Regenerator
-from .service import CommonService, checked_config
-from .settings import JsOrcSettings
-from .stored_settings import ConfigChange, StoredSettings, refuse_secrets
-from .supervisor import Supervisor
+from jsorc import overriding
+from jsorc.clock import SYSTEM, Clock
+from jsorc.contexts import Contexts
+from jsorc.errors import CastError, Closed, ConfigError, NotRegistered
+from jsorc.events import Announcer
+from jsorc.injection import Wanted, inject, wants
+from jsorc.plugins import Brought, PluginRecord, Plugins, mark
+from jsorc.redaction import get_logger
+from jsorc.regeneration import Readiness, Regenerator
+from jsorc.registry import PILLARS, Candidate, Pillar, Registration, Registry
+from jsorc.service import CommonService, checked_config
+from jsorc.settings import JsOrcSettings
+from jsorc.stored_settings import ConfigChange, StoredSettings, refuse_secrets
+from jsorc.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from .daemons import Daemons
-    from .provisioning import LocalProvisioner
+    from jsorc.daemons import Daemons
+    from jsorc.provisioning import LocalProvisioner
 
 __all__ = ["Orchestrator"]
 
@@ -60,7 +60,9 @@ class Orchestrator:
         self._clock = clock
         self._lock = threading.RLock()
         self._plugins = Plugins(self._apply, environ, enabled=discover)
-        self._registry = Registry(self._discover, lambda: self.settings.core().use, {"service": CommonService})
+        self._registry = Registry(
+            self._discover, lambda: self.settings.core().use, {"service": CommonService}
+        )
         self._announcer = Announcer(lambda: self._plugins.implementations("jsorc_state_changed"), clock)
         self._supervisor = Supervisor(
             self, self._registry, self._configuration, clock, self._announcer.announce
@@ -322,7 +324,7 @@ class Orchestrator:
 
     def info(self) -> dict[str, Any]:
         """Everything that is known, as one JSON object: plugins, services and their states, winners."""
-        from .inspection import describe
+        from jsorc.inspection import describe
 
         self._discover()
         return describe(
@@ -371,12 +373,14 @@ class Orchestrator:
         """
         with self._lock:
             if self._supervisor.closed:
-                raise Closed("start() after stop(): an orchestrator is started once; make another Orchestrator")
+                raise Closed(
+                    "start() after stop(): an orchestrator is started once; make another Orchestrator"
+                )
             if self._started:
                 return
             self._started = True
         if signals:
-            from .signals import stop_on_signals
+            from jsorc.signals import stop_on_signals
 
             stop_on_signals(self.stop)
         import atexit
@@ -501,7 +505,7 @@ class Orchestrator:
             self._tell_failures(name)
             cls = self._registry.load(self._registry.winner("repository", name))
             bind = getattr(cls, "bind", None)
-            factory = bind(self) if getattr(bind, "__self__", None) is cls else cls
+            factory = bind(self) if bind is not None and getattr(bind, "__self__", None) is cls else cls
         with self._lock:
             if generation == self._generation:
                 self._factories[name] = factory
@@ -558,8 +562,8 @@ class Orchestrator:
             raise ConfigError(f"service {name!r} has no config setting; name one where it is registered")
         if name in self._regenerator.hook_needs():
             raise ConfigError(
-                f"{setting} is read before the hook can be, so it is not stored; set it in jsorc.toml, or in the "
-                f"environment: JSORC_{setting}__<KEY>"
+                f"{setting} is read before the hook can be, so it is not stored; set it in jsorc.toml, or in "
+                f"the environment: JSORC_{setting}__<KEY>"
             )
         if change is not None:
             refuse_secrets(setting, change, tuple(getattr(cls, "secret_keys", ())))
@@ -577,8 +581,8 @@ class Orchestrator:
         return changes[-1]
 
     def _local_provisioner(self) -> LocalProvisioner:
-        from .daemons import Daemons
-        from .provisioning import LocalProvisioner
+        from jsorc.daemons import Daemons
+        from jsorc.provisioning import LocalProvisioner
 
         with self._lock:
             if self._local is None:
@@ -587,7 +591,7 @@ class Orchestrator:
             return self._local
 
     def _after_fork(self) -> None:
-        """In the child of a fork: new locks, no live services and no threads; nothing of the parent's is closed."""
+        """In the child of a fork: new locks, no live services, no threads; nothing of the parent is closed."""
         self._lock = threading.RLock()
         self._plugins.after_fork()
         self._registry.after_fork()
@@ -610,7 +614,9 @@ class Orchestrator:
 
 def _checked(found: Any, cls: type[T], name: str) -> T:
     if not isinstance(found, cls):
-        raise CastError(f"{name!r} is {type(found).__name__}, not {cls.__name__}; see JsOrc.explain({name!r})")
+        raise CastError(
+            f"{name!r} is {type(found).__name__}, not {cls.__name__}; see JsOrc.explain({name!r})"
+        )
     return found
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar, cast
 
-from .errors import RegistrationError
-from .registry import Pillar
-from .service import CommonService
+from jsorc.errors import RegistrationError
+from jsorc.registry import Pillar
+from jsorc.service import CommonService
 
 __all__ = ["Override", "Overrides", "made"]
 
@@ -72,8 +72,8 @@ class Override:
     ) -> None:
         if pillar == "service" and isinstance(value, type) and not issubclass(value, CommonService):
             raise RegistrationError(
-                f"override of service {name!r}: the class {value.__name__} does not extend CommonService; give an "
-                f"instance, {value.__name__}(…), or a class that does"
+                f"override of service {name!r}: the class {value.__name__} does not extend CommonService; "
+                f"give an instance, {value.__name__}(…), or a class that does"
             )
         if value is None:
             raise RegistrationError(f"override of {pillar} {name!r}: give an instance or a class, not None")
@@ -113,7 +113,7 @@ class Override:
         if inspect.isgeneratorfunction(function):
 
             @functools.wraps(function)
-            def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
                 with self:
                     return (yield from function(*args, **kwargs))
 

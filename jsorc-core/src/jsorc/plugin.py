@@ -5,7 +5,7 @@ It is not an entry point, so no block list reaches it.
 
 from __future__ import annotations
 
-from .hookspecs import Register, hookimpl
+from jsorc.hookspecs import Register, hookimpl
 
 __all__ = ["jsorc_register"]
 

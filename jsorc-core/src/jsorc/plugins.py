@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pluggy
 
-from . import hookspecs
-from .errors import JsOrcError, PluginLoadError, RegistrationError
-from .redaction import get_logger, mask_text
-from .registry import Owner, Pillar, Registration, normalise
+from jsorc import hookspecs
+from jsorc.errors import JsOrcError, PluginLoadError, RegistrationError
+from jsorc.redaction import get_logger, mask_text
+from jsorc.registry import Owner, Pillar, Registration, normalise
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -271,7 +271,9 @@ class Plugins:
                 _check_fence(distribution, requires)
                 self._load(entry, record)
             except (Exception, SystemExit) as error:
-                text = mask_text(str(error) if isinstance(error, JsOrcError) else f"{type(error).__name__}: {error}")
+                text = mask_text(
+                    str(error) if isinstance(error, JsOrcError) else f"{type(error).__name__}: {error}"
+                )
                 self._records.append(replace(record, state="failed", error=text))
                 if strict:
                     raise PluginLoadError(
@@ -290,7 +292,7 @@ class Plugins:
         return names("JSORC_PLUGINS_BLOCK"), names("JSORC_PLUGINS_ALLOW") or None
 
     def _load_core(self) -> None:
-        from . import plugin
+        from jsorc import plugin
 
         brought = Brought(CORE, _core_version())
         plugin.jsorc_register(brought)
@@ -360,7 +362,9 @@ def _classes_of(found: object) -> list[type]:
     return [
         value
         for value in vars(found).values()
-        if isinstance(value, type) and value.__module__.partition(".")[0] == package and MARKS in value.__dict__
+        if isinstance(value, type)
+        and value.__module__.partition(".")[0] == package
+        and MARKS in value.__dict__
     ]
 
 

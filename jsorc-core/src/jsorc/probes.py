@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .clock import Clock
-from .daemons import Call
-from .errors import DeadlineExceeded, ServiceUnavailable
-from .service import CommonService
+from jsorc.clock import Clock
+from jsorc.daemons import Call
+from jsorc.errors import DeadlineExceeded, ServiceUnavailable
+from jsorc.service import CommonService
 
 __all__ = ["Prober"]
 

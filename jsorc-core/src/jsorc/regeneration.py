@@ -11,18 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .backoff import Backoff
-from .clock import Clock
-from .daemons import Call, call
-from .errors import Closed, ConfigError, DatabaseReady, JsOrcError, NotRegistered
-from .plugins import Plugins
-from .provisioning import LocalProvisioner, ProvisionResult
-from .redaction import get_logger, mask_text, scrub
-from .registry import Registry
-from .service import CommonService
-from .settings import JsOrcSettings
-from .stored_settings import StoredSettings
-from .supervisor import Supervisor
+from jsorc.backoff import Backoff
+from jsorc.clock import Clock
+from jsorc.daemons import Call, call
+from jsorc.errors import Closed, ConfigError, DatabaseReady, JsOrcError, NotRegistered
+from jsorc.plugins import Plugins
+from jsorc.provisioning import LocalProvisioner, ProvisionResult
+from jsorc.redaction import get_logger, mask_text, scrub
+from jsorc.registry import Registry
+from jsorc.service import CommonService
+from jsorc.settings import JsOrcSettings
+from jsorc.stored_settings import StoredSettings
+from jsorc.supervisor import Supervisor
 
 __all__ = ["Readiness", "Regenerator"]
 
@@ -244,13 +244,21 @@ class Regenerator:
 
     def _bring_up(self, name: str) -> None:
         service = self._supervisor.obtain(name)
-        if service.has_failed() and self._provision(service):
-            self._supervisor.attempt(name)
+        if service.has_failed():
+            self._provide(service)
 
     def _recover(self, name: str) -> None:
         service = self._supervisor.attempt(name)
-        if service.has_failed() and not service._hangs() and self._provision(service):
-            self._supervisor.attempt(name)
+        if service.has_failed() and not service._hangs():
+            self._provide(service)
+
+    def _provide(self, service: CommonService[Any]) -> None:
+        """Provisions what a failed service runs on, and starts it again."""
+        if self._provision(service):
+            slot = self._supervisor.slot(service.name)
+            if slot is not None:
+                slot.backoff.forgive()
+            self._supervisor.attempt(service.name)
 
     # -- provisioning
 
@@ -262,7 +270,10 @@ class Regenerator:
             result = self._ask_provisioners(service, service.manifest)
             if result is None:
                 process = call(
-                    service.local_process, ANSWER_TIMEOUT, name=f"jsorc-local-{service.name}", clock=self._clock
+                    service.local_process,
+                    ANSWER_TIMEOUT,
+                    name=f"jsorc-local-{service.name}",
+                    clock=self._clock,
                 )
                 if process is not None:
                     result = self._local().provision(process, PROVISION_TIMEOUT)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
-from .errors import NotRegistered, PluginLoadError, RegistrationError
-from .redaction import get_logger
+from jsorc.errors import NotRegistered, PluginLoadError, RegistrationError
+from jsorc.redaction import get_logger
 
 __all__ = ["APPLICATION", "PILLARS", "Candidate", "Owner", "Pillar", "Registration", "Registry"]
 
@@ -65,23 +65,26 @@ class Registration:
     cls: type | None = None
 
     def __post_init__(self) -> None:
+        given: Mapping[str, Any] = {  # what a plugin gave may be of any type
+            name: getattr(self, name) for name in ("name", "priority", "config", "manifest", "needs")
+        }
         of = f"{self.pillar} {self.name!r} ({self.target} of {self.distribution})"
-        if not isinstance(self.name, str) or not self.name:
+        if not isinstance(given["name"], str) or not given["name"]:
             raise RegistrationError(f"{of}: a name is a string that is not empty")
-        if not isinstance(self.priority, int) or isinstance(self.priority, bool):
+        if not isinstance(given["priority"], int) or isinstance(given["priority"], bool):
             raise RegistrationError(
                 f"{of}: priority is {self.priority!r}; it must be an int, the highest wins"
             )
         module, colon, qualname = self.target.partition(":")
         if not (module and colon and qualname):
             raise RegistrationError(f"{of}: a target is written 'package.module:Class', not {self.target!r}")
-        for setting in (self.config, self.manifest):
+        for setting in (given["config"], given["manifest"]):
             if setting is not None and not isinstance(setting, str):
                 raise RegistrationError(
                     f"{of}: config and manifest are names of settings, such as "
                     f"'{self.name.upper()}_CONFIG', not {type(setting).__name__}"
                 )
-        if isinstance(self.needs, str) or not all(isinstance(need, str) for need in self.needs):
+        if isinstance(given["needs"], str) or not all(isinstance(need, str) for need in given["needs"]):
             raise RegistrationError(f"{of}: needs is a list of service names, not {self.needs!r}")
 
     @property

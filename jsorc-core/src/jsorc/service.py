@@ -14,14 +14,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
-from .clock import SYSTEM, Clock
-from .daemons import Call, Daemons, call
-from .errors import CastError, ConfigError, DeadlineExceeded, ServiceUnavailable
-from .redaction import get_logger, mask_text, scrub
-from .validation import Resolved, validate
+from jsorc.clock import SYSTEM, Clock
+from jsorc.daemons import Call, Daemons, call
+from jsorc.errors import CastError, ConfigError, DeadlineExceeded, ServiceUnavailable
+from jsorc.redaction import get_logger, mask_text, scrub
+from jsorc.validation import Resolved, validate
 
 if TYPE_CHECKING:
-    from .provisioning import LocalProcess
+    from jsorc.provisioning import LocalProcess
 
 __all__ = ["STARTING", "CommonService", "ServicePolicy", "ServiceState"]
 
@@ -35,16 +35,13 @@ STARTING: ContextVar[CommonService[Any] | None] = ContextVar("jsorc_starting", d
 """The service whose `run` or `post_run` the current context is in."""
 
 
-class ServiceState(str, enum.Enum):
+class ServiceState(enum.StrEnum):
     """Where a service is in its life."""
 
     NOT_STARTED = "NOT_STARTED"
     STARTED = "STARTED"
     RUNNING = "RUNNING"
     FAILED = "FAILED"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,8 @@ class ServicePolicy:
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be true or false")
         for name in ("start_timeout", "ping_interval", "ping_timeout"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e7:
+            value: Any = getattr(self, name)
+            if isinstance(value, bool) or not (isinstance(value, int | float) and 0 < value < 1e7):
                 raise ConfigError(f"{name} is {value!r}; it must be a number of seconds above 0")
         if (
             isinstance(self.ping_failures, bool)
@@ -332,7 +329,9 @@ class CommonService(Generic[App]):
             try:
                 for phase in phases:
                     phase()
-            except BaseException as error:  # SystemExit in run() is a failed start, not the end of the process
+            except (
+                BaseException
+            ) as error:  # SystemExit in run() is a failed start, not the end of the process
                 outcome.append(error)
             else:
                 outcome.append(None)
@@ -428,7 +427,9 @@ class CommonService(Generic[App]):
         try:
             call(handler, timeout, name=f"jsorc-{what}-{self.name}", clock=self.clock)
         except BaseException as error:
-            self.log.warning("%s: %s() %s", self.name, what, mask_text(f"raised {type(error).__name__}: {error}"))
+            self.log.warning(
+                "%s: %s() %s", self.name, what, mask_text(f"raised {type(error).__name__}: {error}")
+            )
 
     def _why_not(self) -> str:
         if self._dropped:
@@ -436,7 +437,9 @@ class CommonService(Generic[App]):
         if not self.enabled:
             return f"{self.name} is not enabled; set enabled to true in its config"
         words = f"{self.name} is {self.state}"
-        return mask_text(f"{words}: {self.error or type(self.error).__name__}") if self.error else words
+        if self.error is None:
+            return words
+        return mask_text(f"{words}: {str(self.error) or type(self.error).__name__}")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.state}>"
@@ -446,10 +449,9 @@ def build(
     cls: type, name: str, config: Mapping[str, Any], manifest: Any, orchestrator: Any, clock: Clock
 ) -> CommonService[Any]:
     """Makes a service of an orchestrator; what its `__init__` raises is kept in a FAILED instance."""
-    service = cast("CommonService[Any]", cls.__new__(cls))
-    service.name, service.orchestrator, service.clock = name, orchestrator, clock
+    service = _unmade(cls, name, orchestrator, clock)
     try:
-        cls.__init__(service, config, manifest)
+        cast("Any", cls).__init__(service, config, manifest)
     except Exception as error:
         return broken(cls, name, error, orchestrator, clock, manifest)
     return service
@@ -458,16 +460,22 @@ def build(
 def broken(
     cls: type, name: str, error: BaseException, orchestrator: Any, clock: Clock, manifest: Any = None
 ) -> CommonService[Any]:
-    """An instance that is FAILED from the beginning, since it could not be made: its settings, its `__init__`."""
-    service = cast("CommonService[Any]", cls.__new__(cls))
-    service.name, service.orchestrator, service.clock = name, orchestrator, clock
+    """An instance that is FAILED from the beginning: its settings or its `__init__` did not allow one."""
+    service = _unmade(cls, name, orchestrator, clock)
     CommonService.__init__(service, {}, manifest)
     service.state, service.error = ServiceState.FAILED, scrub(error)
     return service
 
 
+def _unmade(cls: type, name: str, orchestrator: Any, clock: Clock) -> CommonService[Any]:
+    """An instance that knows whose it is before its `__init__` runs."""
+    service: CommonService[Any] = cast("Any", cls).__new__(cls)
+    service.name, service.orchestrator, service.clock = name, orchestrator, clock
+    return service
+
+
 def checked_config(resolved: Resolved, cls: type) -> dict[str, Any]:
-    """The config of a service from its setting: the policy's keys and its own, each checked against its model.
+    """The config of a service from its setting: the policy's keys and its own, each checked by its model.
 
     Args:
         resolved: The setting.

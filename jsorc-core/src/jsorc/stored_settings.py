@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .clock import Clock
-from .daemons import call
-from .errors import ConfigError, StaleRevision
-from .redaction import get_logger, is_secret_key
-from .settings import JsOrcSettings
-from .supervisor import READING
+from jsorc.clock import Clock
+from jsorc.daemons import call
+from jsorc.errors import ConfigError, StaleRevision
+from jsorc.redaction import get_logger, is_secret_key
+from jsorc.settings import JsOrcSettings
+from jsorc.supervisor import READING
 
 __all__ = ["ConfigChange", "StoredSettings", "refuse_secrets"]
 
@@ -128,7 +128,7 @@ class StoredSettings:
 
 
 def refuse_secrets(setting: str, values: Mapping[str, Any], secret_keys: tuple[str, ...]) -> None:
-    """Refuses values under secret keys: what is stored is read by every replica, and by whoever reads the store.
+    """Refuses values under secret keys: what is stored is read by whoever can read the store.
 
     Raises:
         ConfigError: A secret is given as a value rather than as a reference to the environment.
@@ -146,5 +146,3 @@ def refuse_secrets(setting: str, values: Mapping[str, Any], secret_keys: tuple[s
 
 def _name(revision: int) -> str:
     return f"{PREFIX}{max(0, revision):012d}"
-
-

@@ -14,14 +14,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from .backoff import Backoff
-from .clock import Clock
-from .daemons import Call
-from .errors import Closed, ConfigError, JsOrcError, ServiceUnavailable, StartCycle
-from .probes import Prober
-from .redaction import get_logger
-from .registry import Registration, Registry
-from .service import STARTING, CommonService, ServiceState, broken, build
+from jsorc.backoff import Backoff
+from jsorc.clock import Clock
+from jsorc.daemons import Call
+from jsorc.errors import Closed, ConfigError, JsOrcError, ServiceUnavailable, StartCycle
+from jsorc.probes import Prober
+from jsorc.redaction import get_logger
+from jsorc.registry import Registration, Registry
+from jsorc.service import STARTING, CommonService, ServiceState, broken, build
 
 __all__ = ["READING", "Slot", "Supervisor"]
 
@@ -264,7 +264,9 @@ class Supervisor:
             take_back()
             if old is not None and old.is_running():
                 old.post_run()
-            raise ServiceUnavailable(f"{name}: post_run() of the new config failed, the old one is back: {error}")
+            raise ServiceUnavailable(
+                f"{name}: post_run() of the new config failed, the old one is back: {error}"
+            )
 
     # -- starting
 
@@ -371,10 +373,10 @@ class Supervisor:
         while True:
             with self._lock:
                 self._refuse_if_closed(name)
-                slot = self._slot(name)
+                slot, mine = self._slot(name), Start()
                 claim = slot.starting
                 if claim is None:
-                    mine = slot.starting = Start()
+                    slot.starting = mine
                     break
                 self._refuse_cycle(self._asking(), name)
             self._clock.wait(claim.done, None)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from jsorc.errors import ConfigError, ProvisionError
 from jsorc_redis.config import Endpoint
 

@@ -17,7 +17,6 @@ from jsorc.unit_of_work import Hook
 
 if TYPE_CHECKING:
     from jsorc.orchestrator import Orchestrator
-
     from jsorc.unit_of_work import Changes
 
 __all__ = ["RedisHook", "RedisStore"]

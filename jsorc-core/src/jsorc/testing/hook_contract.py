@@ -422,12 +422,12 @@ class HookContract:
         assert hook.list_objs(after="") == ["a", "b", "c"]
 
     def test_prefix_after_and_limit_hold_together(self) -> None:
-        ids = ["a", "b", "b\x01", "b1", "b2", "b文", "b\U0010ffff", "c"]
+        ids = ["0", "a", "b", "b\x01", "b1", "b2", "b文", "b\U0010ffff", "c"]
         self.commit(objects=dict.fromkeys(ids, 0))
         hook = self.make_hook()
-        assert hook.list_objs(prefix="b") == ids[1:-1]
+        assert hook.list_objs(prefix="b") == ids[2:-1]
         assert hook.list_objs(prefix="b", after="b1") == ["b2", "b文", "b\U0010ffff"]
-        assert hook.list_objs(prefix="b", after="a") == ids[1:-1]
+        assert hook.list_objs(prefix="b", after="0") == ids[2:-1]
         assert hook.list_objs(prefix="b", after="c") == []
         assert hook.list_objs(prefix="b", after="b1", limit=1) == ["b2"]
         assert hook.list_objs(prefix="b\U0010ffff") == ["b\U0010ffff"]
@@ -464,6 +464,8 @@ class HookContract:
         assert hook.list_objs() == ["a1", "a2", "a5", "b1", "b2"]
         assert hook.list_objs(prefix="a") == ["a1", "a2", "a5"]
         assert hook.list_objs(prefix="a", after="a1", limit=1) == ["a2"]
+        assert hook.list_objs(prefix="a", after="a2") == ["a5"]
+        assert hook.list_objs(prefix="a", after="a3") == ["a5"]
         assert self.make_hook().list_objs() == ["a1", "a3", "a5", "b1"]
 
     def test_a_page_is_full_although_staged_destroys_hide_stored_ids(self) -> None:
