@@ -6,14 +6,11 @@ could leave out.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.harness import Measure, Row, ratio
+from benchmarks.harness import Measure, Row, python, ratio
 
 __all__ = ["rows"]
 
@@ -85,12 +82,4 @@ def _install(folder: Path, number: int, *, plugin: bool) -> None:
 
 def _process(code: str, folder: Path) -> Measure:
     """Measures what the program itself timed."""
-    variables = {**os.environ, "PYTHONPATH": str(folder)}
-
-    def measure() -> float:
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=variables, stdout=subprocess.PIPE, text=True, check=True
-        )
-        return float(done.stdout)
-
-    return measure
+    return lambda: float(python(code, PYTHONPATH=str(folder)))

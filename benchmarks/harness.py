@@ -7,13 +7,16 @@ slows down slows both halves.
 from __future__ import annotations
 
 import gc
+import os
 import statistics
+import subprocess
+import sys
 import timeit
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Measure", "Row", "difference", "once", "ratio", "repeated", "table"]
+__all__ = ["Measure", "Row", "difference", "once", "python", "ratio", "repeated", "table"]
 
 PAIRS = 9
 
@@ -57,6 +60,19 @@ def once(work: Callable[[], object]) -> Measure:
         return timeit.default_timer() - began
 
     return measure
+
+
+def python(code: str, **variables: str) -> str:
+    """What a fresh interpreter prints that runs `code`; it keeps bytecode, as an installed package has it."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**inherited, **variables},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout
 
 
 def ratio(

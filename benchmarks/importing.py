@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
-from benchmarks.harness import Measure, Row, difference, once
+from benchmarks.harness import Row, difference, once, python
 
 __all__ = ["rows"]
 
@@ -26,17 +24,12 @@ UNWANTED = (
 def rows() -> Iterator[Row]:
     """The import of JsOrc, then that of pluggy alone."""
     code = f"import sys; from jsorc import JsOrc; print(*(set({UNWANTED!r}) & set(sys.modules)))"
-    brought = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    brought = python(code).strip()
     if brought:
         raise SystemExit(f"from jsorc import JsOrc also imports {brought}")
-    floor = _python("pass")
+    floor = once(lambda: python("pass"))
+    imported = once(lambda: python("from jsorc import JsOrc"))
+    yield difference("from jsorc import JsOrc", imported, "python -c pass", floor, 60, 21)
     yield difference(
-        "from jsorc import JsOrc", _python("from jsorc import JsOrc"), "python -c pass", floor, 60, 21
+        "  import pluggy", once(lambda: python("import pluggy")), "python -c pass", floor, pairs=21
     )
-    yield difference("  import pluggy", _python("import pluggy"), "python -c pass", floor, pairs=21)
-
-
-def _python(code: str) -> Measure:
-    return once(lambda: subprocess.run([sys.executable, "-c", code], check=True))

@@ -291,8 +291,15 @@ def test_a_stop_that_is_not_final_allows_another_life(daemons: Daemons) -> None:
 
 # Child processes
 
-ECHO = "import sys\nfor line in open(sys.argv[1]): open(sys.argv[2], 'w').write(line)"
-"""Answers each line of one named pipe on another."""
+ECHO = """
+import sys
+while True:
+    with open(sys.argv[1]) as asked:
+        words = asked.read()
+    with open(sys.argv[2], "w") as answer:
+        answer.write(words)
+"""
+"""Answers on one named pipe what comes on another."""
 
 
 def test_output_lines_reach_logging_with_secrets_masked(
@@ -323,16 +330,22 @@ def test_a_child_that_ends_by_itself_is_a_warning_with_its_status(
 
 def test_a_child_survives_the_thread_that_asked_for_it(daemons: Daemons, tmp_path: Path) -> None:
     asked, answer = fifo(tmp_path / "asked"), fifo(tmp_path / "answer")
-    command = [sys.executable, "-c", ECHO, str(asked), str(answer)]
-    asker = threading.Thread(target=lambda: daemons.spawn_process(echo=command))
+
+    def ask(words: str) -> str:
+        asked.write_text(words)
+        return answer.read_text()
+
+    def start_and_ask() -> None:
+        daemons.spawn_process(echo=[sys.executable, "-c", ECHO, str(asked), str(answer)])
+        assert ask("up") == "up"  # so that the thread ends after the child is set up
+
+    asker = threading.Thread(target=start_and_ask)
     asker.start()
     asker.join(LONG)
     if sys.platform == "linux":  # join returns a little before the kernel's thread is gone
         wait_until(lambda: not Path(f"/proc/self/task/{asker.native_id}").exists())
-    with asked.open("w") as request:
-        request.write("still there\n")
-        request.flush()
-        assert answer.read_text() == "still there\n"
+    assert daemons.alive() == ["echo"]
+    assert ask("still there") == "still there"
 
 
 @linux_only
@@ -488,6 +501,7 @@ def in_forked_child(check: Callable[[], bool]) -> bool:
     """Run `check` in a fork of this process; return its answer, False when it raises."""
     pid = os.fork()
     if pid == 0:
+        signal.alarm(int(LONG))
         code = 1
         try:
             code = 0 if check() else 1

@@ -511,6 +511,7 @@ def test_a_forked_child_lets_go_of_server_and_locks_without_touching_them(
     provisioner.provision(server(tmp_path, address), LONG)
     pid = os.fork()
     if pid == 0:
+        signal.alarm(int(LONG))
         code = 1
         try:
             daemons.forget()

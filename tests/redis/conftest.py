@@ -21,7 +21,7 @@ from tests.redis.orchestrators import redis_orchestrator
 
 @pytest.fixture(autouse=True)
 def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's data folder, and every other folder of the user, for this test alone; no setting from outside."""
+    """The user's data folder, for this test alone like every other folder of the user; no outside setting."""
     for name in os.environ:
         if name.startswith(("JSORC_", "REDIS_")):
             monkeypatch.delenv(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -16,16 +17,16 @@ from tests.servers import RedisServer
 class TestRedisHook(HookContract):
     @pytest.fixture(autouse=True)
     def store(self, redis_server: RedisServer, make_orchestrator: Callable[..., Orchestrator]) -> None:
-        self.connect = lambda: make_orchestrator(port=redis_server.port)
+        self.connect: Callable[[], Orchestrator] = partial(make_orchestrator, port=redis_server.port)
         self.orchestrator = self.connect()
-        self.elsewhere = threading.local()
+        self.there = threading.local()
 
     def make_hook(self) -> Hook:
         return self.orchestrator.src("hook", Hook)  # type: ignore[type-abstract]
 
     def make_hook_elsewhere(self) -> Hook:
-        self.elsewhere.orchestrator = self.connect()
-        return self.elsewhere.orchestrator.src("hook", Hook)  # type: ignore[no-any-return]
+        orchestrator = self.there.orchestrator = self.connect()
+        return orchestrator.src("hook", Hook)  # type: ignore[type-abstract]
 
     def leave_elsewhere(self) -> None:
-        self.elsewhere.orchestrator.stop()
+        self.there.orchestrator.stop()

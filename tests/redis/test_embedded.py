@@ -1,15 +1,20 @@
-"""The server that is run on this machine: found, configured, started by `start()`, stopped, and its data kept."""
+"""The server that is run on this machine: found, configured, started by `start()`, and its data kept."""
 
 from __future__ import annotations
 
+import shutil
 import stat
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from jsorc import Orchestrator
 from jsorc.errors import ConfigError, ProvisionError, ServiceUnavailable
@@ -55,6 +60,11 @@ def program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def answering(orchestrator: Orchestrator) -> redis.Redis:
     client: redis.Redis = orchestrator.svc("redis").poke()
     return client
+
+
+def plain_client(port: int) -> redis.Redis:
+    """A client without the retries that redis-py makes by default."""
+    return redis.Redis(port=port, retry=Retry(NoBackoff(), 0))
 
 
 # Finding the server
@@ -129,7 +139,7 @@ def test_on_a_socket_it_listens_nowhere_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["two words", "new\nline", "nul\0", "tab\t"])
 def test_a_user_that_no_redis_can_have_is_refused(name: str, tmp_path: Path) -> None:
     files = Files(tmp_path, tmp_path / "conf", tmp_path / "log")
-    with pytest.raises(ConfigError, match="REDIS_CONFIG.username"):
+    with pytest.raises(ConfigError, match=r"REDIS_CONFIG\.username"):
         configuration(Endpoint.of({"username": name, "password": PASSWORD}), files, "always")
 
 
@@ -184,6 +194,24 @@ def test_any_other_address_is_left_to_others(config: dict[str, Any]) -> None:
     assert RedisService(config).local_process() is None
 
 
+@pytest.mark.parametrize(
+    ("free", "words"), [(0, "0 KiB are left"), (2**20, "1024 KiB are left"), (2**30, "")]
+)
+def test_a_disk_without_space_is_told(
+    free: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Files(tmp_path, tmp_path / "conf", tmp_path / "log")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    shortage = embedded.disk_shortage(files)
+    assert words in shortage
+    assert bool(words) is bool(shortage)
+
+
+def test_the_disk_of_a_folder_that_is_gone_is_not_spoken_of(tmp_path: Path) -> None:
+    files = Files(tmp_path / "gone", tmp_path / "conf", tmp_path / "log")
+    assert embedded.disk_shortage(files) == ""
+
+
 # Run for real
 
 
@@ -209,8 +237,8 @@ def test_what_was_committed_is_there_after_a_stop_and_a_start(
     with first.src("hook") as hook:
         hook.save_obj("kept", {"n": 1})
     first.stop()
-    with pytest.raises(redis.ConnectionError):
-        redis.Redis(port=free_port).ping()
+    with pytest.raises(redis.ConnectionError), plain_client(free_port) as client:
+        client.ping()
     second = make_orchestrator(port=free_port)
     second.start()
     assert second.src("hook").get_obj("kept") == {"n": 1}
@@ -231,7 +259,7 @@ def test_a_password_keeps_others_out(
     if sys.platform == "linux":
         assert password.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
         assert password.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
-    with pytest.raises(redis.AuthenticationError), redis.Redis(port=free_port) as stranger:
+    with pytest.raises(redis.AuthenticationError), plain_client(free_port) as stranger:
         stranger.ping()
 
 
@@ -252,7 +280,8 @@ def test_a_port_of_something_else_is_named_and_left_alone(make_orchestrator: Mak
         assert service.has_failed()
         with pytest.raises(ServiceUnavailable, match=str(imposter.port)) as caught:
             service.poke()
-        assert "REDIS_PORT" in str(caught.value) or "REDIS_PORT" in str(caught.value.__cause__)
+        assert "is not a Redis" in str(caught.value)
+        assert "REDIS_PORT" in str(caught.value)
 
 
 @needs_server
@@ -264,7 +293,9 @@ def test_a_redis_with_another_password_is_left_alone(
     orchestrator.start()
     with pytest.raises(ServiceUnavailable) as caught:
         orchestrator.svc("redis").poke()
-    assert PASSWORD not in str(caught.value)
+    assert "refuses the password" in str(caught.value)
+    assert "REDIS_CONFIG.password" in str(caught.value)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
     with redis.Redis(port=server.port, password=PASSWORD) as owner:
         assert owner.ping()
 

@@ -1,4 +1,4 @@
-"""What is particular to the hook on Redis: its keys, its transaction, its order, and what it says when Redis fails."""
+"""What is particular to the hook on Redis: its keys, its transaction, its order, and its errors."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def test_destroying_leaves_nothing_behind(orchestrator: Orchestrator, raw: redis
 
 def test_saves_and_ends_are_one_transaction(orchestrator: Orchestrator, raw: redis.Redis) -> None:
     filled(orchestrator, 3)
-    with raw.monitor() as monitor, hook_of(orchestrator) as hook:
+    watching: Any = raw.monitor()  # type: ignore[no-untyped-call]
+    with watching as monitor, hook_of(orchestrator) as hook:
         hook.save_obj("new", 1)
         hook.destroy_obj("row:000000")
         hook.save_glob("count", 3)
@@ -229,7 +230,7 @@ def test_a_replica_says_that_it_is_read_only(
 def test_a_user_without_the_rights_is_told_so_and_nothing_is_written(
     redis_server: RedisServer, make_orchestrator: MakeOrchestrator, raw: redis.Redis
 ) -> None:
-    raw.execute_command("ACL", "SETUSER", "reader", "on", ">hunter22", "~*", "+@all", "-zadd")
+    raw.acl_setuser("reader", True, passwords=["+hunter22"], keys=["*"], commands=["+@all", "-zadd"])
     hook = hook_of(make_orchestrator(port=redis_server.port, username="reader", password="hunter22"))
     hook.save_obj("a", "private words")
     with pytest.raises(ServiceUnavailable, match="does not let user 'reader'") as caught:
@@ -239,14 +240,14 @@ def test_a_user_without_the_rights_is_told_so_and_nothing_is_written(
 
 
 def test_a_lost_server_leaves_the_staged_work_to_be_committed_again(
-    orchestrator: Orchestrator, redis_server: RedisServer
+    orchestrator: Orchestrator, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(orchestrator, 5)
     hook = hook_of(orchestrator)
     hook.save_obj("a", 1)
     service = orchestrator.svc("redis")
     reported: list[BaseException] = []
-    service.report = reported.append  # type: ignore[method-assign]
+    monkeypatch.setattr(service, "report", reported.append)
     redis_server.kill()
     with pytest.raises(ServiceUnavailable, match="committing again is safe"):
         hook.commit()

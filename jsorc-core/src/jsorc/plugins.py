@@ -165,6 +165,7 @@ class Plugins:
         self._scanning = False
         self._done = not enabled
         self._records: list[PluginRecord] = []
+        self._added: list[tuple[object, str]] = []
         self._manager = self._new_manager()
 
     @property
@@ -238,17 +239,20 @@ class Plugins:
 
     def add(self, plugin: object, name: str) -> None:
         """Registers a pluggy plugin that no entry point names, such as an application's own listener."""
-        self._register(self._manager, plugin, name)
+        with self._lock:
+            self._register(self._manager, plugin, name)
+            self._added.append((plugin, name))
 
     def after_fork(self) -> None:
         """In the child of a fork: another thread of the parent may have held the lock."""
         self._lock = threading.RLock()
         self._scanning = False
 
-    @staticmethod
-    def _new_manager() -> pluggy.PluginManager:
+    def _new_manager(self) -> pluggy.PluginManager:
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
+        for plugin, name in self._added:
+            manager.register(plugin, name)
         return manager
 
     def _scan(self) -> None:

@@ -6,7 +6,7 @@ revision find out by `get_or_create_glob`, which is atomic across processes.
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +89,7 @@ class StoredSettings:
             StaleRevision: Somebody else changed the settings since they were read here.
             ServiceUnavailable: The hook cannot be written; nothing was stored.
         """
-        revision, mine = self.revision + 1, uuid.uuid4().hex
+        revision, mine = self.revision + 1, os.urandom(16).hex()
 
         def write() -> bool:
             hook = self._new_hook()

@@ -22,10 +22,21 @@ from jsorc_redis.config import Endpoint
 if TYPE_CHECKING:
     from jsorc.provisioning import LocalProcess
 
-__all__ = ["Files", "configuration", "files_of", "find_server", "local_server", "wheel_server"]
+__all__ = [
+    "Files",
+    "configuration",
+    "disk_shortage",
+    "files_of",
+    "find_server",
+    "local_server",
+    "wheel_server",
+]
 
 _PROGRAMS = ("valkey-server", "redis-server")
 _DATABASES = 16
+
+_SHORT_OF_SPACE = 64 * 1024**2
+"""Bytes of free space below which a server may have ended because it could not write."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +179,27 @@ def configuration(endpoint: Endpoint, files: Files, appendfsync: str) -> str:
         *_access(endpoint),
     ]
     return "\n".join(lines) + "\n"
+
+
+def disk_shortage(files: Files) -> str:
+    """Says so where the disk of a server is about full, else nothing.
+
+    With `appendfsync always` the server ends when it cannot write, its clients see no more than a lost
+    connection, and its log lies on the same disk.
+
+    Args:
+        files: Where it keeps what it has.
+
+    Returns:
+        A sentence, or "".
+    """
+    try:
+        free = shutil.disk_usage(files.folder).free
+    except OSError:
+        return ""
+    if free >= _SHORT_OF_SPACE:
+        return ""
+    return f"The disk of its data folder {files.folder} is full or nearly so: {free // 1024} KiB are left."
 
 
 def _access(endpoint: Endpoint) -> list[str]:

@@ -82,7 +82,7 @@ class RedisHook(Hook):
     def _list_glob_names(self, prefix: str) -> list[str]:
         return self._store.names(b"names", prefix, None, None)
 
-    def _create_glob(self, name: str, encoded: bytes) -> bytes:
+    def _create_glob(self, name: str, encoded: str) -> bytes:
         return self._store.create_glob(name, encoded)
 
     def _apply(self, changes: Changes) -> None:
@@ -173,12 +173,12 @@ class RedisStore:
 
         return self._ask(read)
 
-    def create_glob(self, name: str, encoded: bytes) -> bytes:
+    def create_glob(self, name: str, encoded: str) -> bytes:
         """Creates a glob unless it exists, in one step of the server.
 
         Args:
             name: Its name.
-            encoded: UTF-8 encoded JSON.
+            encoded: Its value as JSON text.
 
         Returns:
             The JSON that stands afterwards.
@@ -191,7 +191,7 @@ class RedisStore:
 
         def create(client: Any) -> bytes:
             value: bytes = client.execute_command(
-                "EVAL", _CREATE_GLOB, len(keys), *keys, encoded, encoded_name, NEVER_DECODE=True
+                "EVAL", _CREATE_GLOB, len(keys), *keys, encoded.encode(), encoded_name, NEVER_DECODE=True
             )
             return value
 
@@ -228,7 +228,7 @@ class RedisStore:
         )
 
     def _commands(
-        self, index: bytes, room: bytes, saved: dict[str, bytes], destroyed: Collection[str]
+        self, index: bytes, room: bytes, saved: dict[str, str], destroyed: Collection[str]
     ) -> Iterator[list[bytes]]:
         index_key, start = self._key(index), self._key(room)
         for chunk in _chunks(saved.items(), _WRITE_CHUNK):
@@ -236,7 +236,7 @@ class RedisStore:
             for id_, encoded in chunk:
                 name = id_.encode()
                 entries += (b"0", name)
-                values += (start + name, encoded)
+                values += (start + name, encoded.encode())
             yield entries
             yield values
         for names in _chunks(destroyed, _WRITE_CHUNK):
@@ -289,8 +289,11 @@ class RedisStore:
 def _explained(error: Exception, service: Any) -> JsOrcError:
     from jsorc_redis.config import Endpoint
     from jsorc_redis.failures import explain
+    from jsorc_redis.service import RedisService
 
-    return explain(error, Endpoint.of(service.config))
+    if isinstance(service, RedisService):
+        return service.explain(error)
+    return explain(error, Endpoint.of(service.config))  # another distribution's service under the name
 
 
 def _chunks(entries: Collection[Any], size: int) -> Iterator[list[Any]]:

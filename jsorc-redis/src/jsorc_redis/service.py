@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,11 @@ from redis.retry import Retry
 from jsorc import CommonService
 from jsorc.errors import ConfigError, JsOrcError, ServiceUnavailable
 from jsorc_redis.config import Config, Endpoint
-from jsorc_redis.failures import CLIENT_ERRORS, explain, is_disk_refusal
+from jsorc_redis.failures import CLIENT_ERRORS, explain, is_disk_refusal, lost_contact
 
 if TYPE_CHECKING:
     from jsorc.provisioning import LocalProcess
+    from jsorc_redis.embedded import Files
 
 __all__ = ["RedisService", "open_client"]
 
@@ -66,14 +67,11 @@ class RedisService(CommonService["redis.Redis"]):
         endpoint = self.endpoint
         client = open_client(self.config, endpoint)
         try:
-            self._problem = _probe(client, endpoint)
-            self._server = _server_facts(client)
+            self._problem = _probe(client, self.explain)
+            self._server = _server_facts(client, self.explain)
         except JsOrcError:
             client.connection_pool.disconnect()
             raise
-        except Exception as error:  # a server that is not Redis makes the parser raise anything
-            client.connection_pool.disconnect()
-            raise explain(error, endpoint) from error
         self._client = self.app = client
 
     def ping(self) -> None:
@@ -88,10 +86,25 @@ class RedisService(CommonService["redis.Redis"]):
         client = self._client
         if client is None:
             raise ServiceUnavailable(f"Redis at {endpoint.address} has not been connected to.")
-        try:
-            self._problem = _probe(client, endpoint)
-        except CLIENT_ERRORS as error:
-            raise explain(error, endpoint) from error
+        self._problem = _probe(client, self.explain)
+
+    def explain(self, error: Exception) -> JsOrcError:
+        """The error to raise in place of one that this service's client raised.
+
+        Args:
+            error: What redis-py raised.
+
+        Returns:
+            ServiceUnavailable, or another JsOrcError, that says where, why and what mends it.
+        """
+        failure = explain(error, self.endpoint)
+        files = self._local_files()
+        if files is not None and lost_contact(error):
+            from jsorc_redis.embedded import disk_shortage
+
+            if shortage := disk_shortage(files):
+                return type(failure)(f"{failure} {shortage}")
+        return failure
 
     def failed(self) -> None:
         """Closes the connections that nobody is using."""
@@ -141,15 +154,22 @@ class RedisService(CommonService["redis.Redis"]):
             facts["server"] = f"{server['name']} {server['version']}"
         if self._problem:
             facts["problem"] = self._problem
-        if endpoint.is_local:
-            from jsorc_redis.embedded import files_of
-
-            files = files_of(endpoint, self.config.get("embedded") or {})
-            # The server itself says which configuration it runs on: another Redis may have the port.
-            if server.get("config_file") and Path(server["config_file"]) == files.config:
-                facts["data_dir"] = str(files.folder)
-                facts["log_file"] = str(files.log)
+        if (files := self._local_files()) is not None:
+            facts["data_dir"] = str(files.folder)
+            facts["log_file"] = str(files.log)
         return facts
+
+    def _local_files(self) -> Files | None:
+        """The files of the server that JsOrc runs here; None where the service is connected to another."""
+        endpoint = self.endpoint
+        running_on = (self._server or {}).get("config_file")
+        if not running_on or not endpoint.is_local:
+            return None
+        from jsorc_redis.embedded import files_of
+
+        files = files_of(endpoint, self.config.get("embedded") or {})
+        # The server itself says which configuration it runs on: another Redis may have the port.
+        return files if Path(running_on) == files.config else None
 
     def _close_idle(self) -> None:
         client, self._client = self._client, None
@@ -219,23 +239,25 @@ def _check_query(url: str) -> None:
             raise ConfigError(f"REDIS_CONFIG.url (REDIS_URL) has the unknown option {key!r}.{hint}")
 
 
-def _probe(client: redis.Redis, endpoint: Endpoint) -> str | None:
+def _probe(client: redis.Redis, explained: Callable[[Exception], JsOrcError]) -> str | None:
     """One PING; returns what keeps an otherwise living server from taking writes."""
     try:
         if client.ping():
             return None
-    except redis.ResponseError as error:
+    except Exception as error:  # a server that is not Redis makes the parser raise anything
         if is_disk_refusal(error):
-            return str(explain(error, endpoint))
-        raise
-    raise ServiceUnavailable(f"What answers at {endpoint.address} is not a Redis; change {endpoint.setting}.")
+            return str(explained(error))
+        raise explained(error) from error
+    raise explained(ValueError("the answer to PING was not PONG"))
 
 
-def _server_facts(client: redis.Redis) -> dict[str, Any]:
+def _server_facts(client: redis.Redis, explained: Callable[[Exception], JsOrcError]) -> dict[str, Any]:
     try:
         info: Any = client.info("server")
     except redis.ResponseError:  # a user without the right to ask; nothing depends on it
         return {}
+    except CLIENT_ERRORS as error:
+        raise explained(error) from error
     is_valkey = info.get("server_name") == "valkey"
     version = info.get("valkey_version") if is_valkey else info.get("redis_version")
     return {
@@ -246,12 +268,10 @@ def _server_facts(client: redis.Redis) -> dict[str, Any]:
 
 
 def _answers(config: Mapping[str, Any], endpoint: Endpoint) -> bool:
+    """Whether a usable Redis answers; raises why not, which the provisioner tells when it gives up."""
     client = open_client(config, endpoint)
     try:
-        _probe(client, endpoint)
-    except (*CLIENT_ERRORS, JsOrcError):
-        return False
-    else:
+        _probe(client, lambda error: explain(error, endpoint))
         return True
     finally:
         client.connection_pool.disconnect()

@@ -59,7 +59,7 @@ class FakeClock(Clock):
             self._now += seconds
 
     def wait(self, event: threading.Event, timeout: float | None) -> bool:
-        """Wait until `event` is set or the fake time has moved by `timeout` seconds; return the event's state."""
+        """Wait until `event` is set or `timeout` fake seconds have passed; return whether it is set."""
         with self._changed:
             due = None if timeout is None else self._now + timeout
             self._due.append(due)
