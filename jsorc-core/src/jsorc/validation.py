@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -136,10 +137,10 @@ def shown(name: object) -> str:
         name: A key, a variable's name or a path.
 
     Returns:
-        The name, escaped where it cannot be printed and shortened where it is long.
+        The name, escaped where it cannot be printed and shortened where it is long; a path stays whole.
     """
     text = str(name)
-    if len(text) > _LONGEST_SHOWN:
+    if len(text) > _LONGEST_SHOWN and not isinstance(name, os.PathLike):
         text = text[:_LONGEST_SHOWN] + "…"
     return text if text.isprintable() else ascii(text)
 
