@@ -456,6 +456,31 @@ def test_a_lock_held_by_a_process_that_never_serves_is_an_error_at_the_deadline(
     holder.release()
 
 
+def test_the_server_of_a_killed_owner_is_given_time_to_be_gone(
+    timed: LocalProvisioner, tmp_path: Path, address: str, daemons: Daemons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = LocalProvisioner(tmp_path / "state", SYSTEM, daemons)
+    before.provision(server(tmp_path, address), LONG)
+    before.stop(LONG)
+    for lock in (tmp_path / "state").iterdir():
+        lock.write_text("12345\n")  # as an owner leaves it that could not release it
+    noticed = threading.Event()
+
+    def notice(wanted: str) -> bool:
+        if taken := is_taken(wanted):
+            noticed.set()
+        return taken
+
+    monkeypatch.setattr("jsorc.provisioning.is_taken", notice)
+    host, port = address.split(":")
+    with socket.create_server((host, int(port))):
+        heir = Call(lambda: timed.provision(server(tmp_path, address), LONG), name="heir")
+        assert noticed.wait(LONG)
+        assert not heir.wait(0)
+    assert heir.wait(LONG)
+    assert heir.result().detail == f"echo (pid {timed.owned()[0].pid}) serves at {address}"
+
+
 # Several processes
 
 

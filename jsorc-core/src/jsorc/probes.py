@@ -25,6 +25,8 @@ AT_ONCE = 32
 """Pings under way at a time."""
 RETRY = 1.0
 """Seconds between probes after the first that timed out."""
+SPACING = 0.1
+"""Seconds between the beginnings of two probes that reports ask for, however many reports there are."""
 
 Service = CommonService[Any]
 
@@ -35,8 +37,9 @@ class Watch:
 
     service: Service
     due: float | None = None
-    began: float = 0.0
+    began: float = float("-inf")
     call: Call[None] | None = None
+    reported: bool = False
     timeouts: int = 0
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=60))
 
@@ -71,8 +74,12 @@ class Prober:
         """Makes the next probe of a service immediate."""
         with self._lock:
             watch = self._watches.get(service.name)
-            if watch is not None and watch.service is service and watch not in self._probing:
-                self._plan(watch, self._clock.monotonic())
+            if watch is None or watch.service is not service:
+                return
+            if watch in self._probing:
+                watch.reported = True  # the probe under way may have had its answer already
+            else:
+                self._plan_reported(watch)
 
     def latencies(self, service: Service) -> list[float]:
         """Seconds that the last probes of a service took, the latest last."""
@@ -120,6 +127,12 @@ class Prober:
         if self._next is None or due < self._next:
             self.wake.set()
 
+    def _plan_reported(self, watch: Watch) -> None:
+        watch.reported = False
+        due = max(self._clock.monotonic(), watch.began + SPACING)
+        if watch.due is None or due < watch.due:
+            self._plan(watch, due)
+
     def _begin(self, watch: Watch, now: float) -> None:
         watch.due = None
         if not self._current(watch):
@@ -129,7 +142,7 @@ class Prober:
         # While an earlier ping hangs, the probe begins with no thread of its own, and fails at its deadline.
         if watch.call is None or not watch.call.alive:
             name = f"jsorc-ping-{watch.service.name}"
-            watch.call = Call(lambda: self._probe(watch), name=name, clock=self._clock)
+            watch.service._ping = watch.call = Call(lambda: self._probe(watch), name=name, clock=self._clock)
 
     def _probe(self, watch: Watch) -> None:
         service = watch.service
@@ -149,7 +162,10 @@ class Prober:
             watch.latencies.append(now - watch.began)
             if error is None:
                 watch.timeouts = 0
-                self._plan(watch, now + service.policy.ping_interval)
+                if watch.reported:
+                    self._plan_reported(watch)
+                else:
+                    self._plan(watch, now + service.policy.ping_interval)
                 return
         if _is_timeout(error):
             self._timed_out(watch, error)
@@ -185,5 +201,5 @@ def _is_timeout(error: BaseException | None) -> bool:
         if isinstance(error, TimeoutError | DeadlineExceeded):
             return True
         seen.add(id(error))
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False

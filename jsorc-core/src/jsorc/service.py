@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overloa
 
 from jsorc.clock import SYSTEM, Clock
 from jsorc.daemons import Call, Daemons, call
-from jsorc.errors import CastError, ConfigError, DeadlineExceeded, ServiceUnavailable
+from jsorc.errors import CastError, Closed, ConfigError, DeadlineExceeded, ServiceUnavailable
 from jsorc.redaction import get_logger, mask_text, scrub
 from jsorc.validation import Resolved, validate
 
@@ -142,6 +142,7 @@ class CommonService(Generic[App]):
         self._deleted = False
         self._dropped = ""
         self._attempt: Call[None] | None = None
+        self._ping: Call[None] | None = None
         self._ended = threading.Event()
         self._inherited_app: App | None = None
         self._daemons: Daemons | None = None
@@ -277,6 +278,8 @@ class CommonService(Generic[App]):
 
     def _own_daemons(self) -> Daemons:
         with self._lock:
+            if self._deleted:  # a start that returns late, for one, must leave nothing behind
+                raise Closed(f"{self.name} spawns nothing any more: {self._dropped or 'it was deleted'}")
             if self._daemons is None:
                 self._daemons = Daemons(self.name, clock=self.clock, log=self.log)
             return self._daemons
@@ -322,16 +325,17 @@ class CommonService(Generic[App]):
         """Runs phases of the start under the deadline; the error, or None."""
         timeout = self.policy.start_timeout
         outcome: list[BaseException | None] = []
-        self._ended = ended = threading.Event()
+        with self._lock:
+            self._ended = ended = threading.Event()
+            if self._deleted:
+                return self._given_up()
 
         def attempt() -> None:
             STARTING.set(self)
             try:
                 for phase in phases:
                     phase()
-            except (
-                BaseException
-            ) as error:  # SystemExit in run() is a failed start, not the end of the process
+            except BaseException as error:  # SystemExit is a failed start, not the end of the process
                 outcome.append(error)
             else:
                 outcome.append(None)
@@ -351,12 +355,15 @@ class CommonService(Generic[App]):
             return outcome[0]
         running.abandon(self._discard)
         if self._deleted:
-            return ServiceUnavailable(f"{self.name}: {self._dropped or 'it was stopped'}")
+            return self._given_up()
         return DeadlineExceeded(f"{self.name}: the start did not end within start_timeout, {timeout:g} s")
 
+    def _given_up(self) -> ServiceUnavailable:
+        return ServiceUnavailable(f"{self.name}: {self._dropped or 'it was deleted while it started'}")
+
     def _hangs(self) -> bool:
-        """Whether the thread of its start still lives."""
-        return self._attempt is not None and self._attempt.alive
+        """Whether the thread of its start, or of a probe, still lives."""
+        return any(call is not None and call.alive for call in (self._attempt, self._ping))
 
     def _run_phase(self) -> None:
         self.run()
@@ -391,17 +398,18 @@ class CommonService(Generic[App]):
             if self._deleted:
                 return []
             self._deleted = True
-        self._ended.set()
+            self._ended.set()
+        deadline = self.clock.monotonic() + timeout
         self._guarded(self.on_delete, "on_delete", timeout)
-        left = self._end_daemons(timeout)
+        left = self._end_daemons(max(0.0, deadline - self.clock.monotonic()), final=True)
         with self._lock:
             self.app = None
             if self.state in (ServiceState.STARTED, ServiceState.RUNNING):
                 self._move(ServiceState.NOT_STARTED)
         return left
 
-    def _end_daemons(self, timeout: float) -> list[str]:
-        return self._daemons.stop(timeout) if self._daemons is not None else []
+    def _end_daemons(self, timeout: float, *, final: bool = False) -> list[str]:
+        return self._daemons.stop(timeout, final=final) if self._daemons is not None else []
 
     def _forget(self) -> None:
         """After a fork, in the child: it is the parent's, and is kept without being touched."""
@@ -422,11 +430,11 @@ class CommonService(Generic[App]):
             self._on_change(self, old, new)
 
     def _guarded(self, handler: Callable[[], None], what: str, timeout: float = HANDLER_TIMEOUT) -> None:
-        if handler.__func__ is getattr(CommonService, what):  # type: ignore[attr-defined]
+        if getattr(handler, "__func__", None) is getattr(CommonService, what):
             return  # not overridden: no thread for nothing
         try:
             call(handler, timeout, name=f"jsorc-{what}-{self.name}", clock=self.clock)
-        except BaseException as error:
+        except (Exception, SystemExit) as error:
             self.log.warning(
                 "%s: %s() %s", self.name, what, mask_text(f"raised {type(error).__name__}: {error}")
             )
@@ -452,7 +460,7 @@ def build(
     service = _unmade(cls, name, orchestrator, clock)
     try:
         cast("Any", cls).__init__(service, config, manifest)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return broken(cls, name, error, orchestrator, clock, manifest)
     return service
 

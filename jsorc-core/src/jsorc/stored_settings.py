@@ -6,15 +6,17 @@ revision find out by `get_or_create_glob`, which is atomic across processes.
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jsorc.clock import Clock
 from jsorc.daemons import call
-from jsorc.errors import ConfigError, StaleRevision
-from jsorc.redaction import get_logger, is_secret_key
+from jsorc.errors import ConfigError, JsOrcError, StaleRevision
+from jsorc.redaction import get_logger, is_secret_key, mask
 from jsorc.settings import JsOrcSettings
 from jsorc.supervisor import READING
 
@@ -60,18 +62,26 @@ class StoredSettings:
         self.values: dict[str, Any] = {}
         """Setting name to stored value, at that revision."""
         self._complained = ""
+        self._tickets = itertools.count(1)
+        self._latest = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """In the child of a fork: a lock of its own, since another thread of the parent may have held it."""
+        self._lock = threading.Lock()
 
     def refresh(self) -> bool:
         """Reads the present revision; whether the values are known to be current.
 
         A hook that cannot be read leaves the settings as they are: a service then starts with what is known.
+        Within a read, as when the hook asks for a service that reads its settings in turn, nothing is read.
         """
+        if READING.get():
+            return False
+        ticket = next(self._tickets)
         try:
-            revision, values = self._within(self._read, "jsorc-read-settings")
-            if revision != self.revision:
-                self._settings.set_stored(values)
-                self.revision, self.values = revision, values
-        except Exception as error:
+            self._take(ticket, *self._within(self._read, "jsorc-read-settings"))
+        except (Exception, SystemExit) as error:
             if str(error) != self._complained:
                 self._complained = str(error)
                 log.info("stored settings were not read, those known stay: %s", error)
@@ -87,7 +97,7 @@ class StoredSettings:
 
         Raises:
             StaleRevision: Somebody else changed the settings since they were read here.
-            ServiceUnavailable: The hook cannot be written; nothing was stored.
+            ServiceUnavailable: The hook did not confirm the write; the next `refresh` finds what it did.
         """
         revision, mine = self.revision + 1, os.urandom(16).hex()
 
@@ -99,25 +109,32 @@ class StoredSettings:
                     f"stored settings were changed by somebody else (revision {revision}); read them again "
                     "and repeat the change"
                 )
-            outdated = [name for name in hook.list_glob(PREFIX) if name < _name(revision - KEPT)]
-            for name in outdated:
-                hook.destroy_glob(name)
-            if outdated:
-                hook.commit()
+            try:
+                _tidy(hook, revision)
+            except JsOrcError as error:
+                log.info("old revisions of the stored settings were not removed: %s", error)
             return bool(getattr(hook, "persistent", True))
 
         persisted = self._within(write, "jsorc-store-settings")
-        self._settings.set_stored(values)
-        self.revision, self.values = revision, dict(values)
+        self._take(next(self._tickets), revision, dict(values))
         return ConfigChange(revision, persisted)
+
+    def _take(self, ticket: int, revision: int, values: dict[str, Any]) -> None:
+        """Takes what was read or written, unless something that began later was taken already."""
+        with self._lock:
+            if ticket < self._latest:
+                return
+            if revision != self.revision:
+                self._settings.set_stored(values)
+            self._latest, self.revision, self.values = ticket, revision, values
 
     def _read(self) -> tuple[int, dict[str, Any]]:
         hook = self._new_hook()
         names = hook.list_glob(PREFIX)
         if not names:
             return 0, {}
-        kept = hook.get_glob(names[-1])
-        return int(names[-1][len(PREFIX) :]), dict(kept["values"])
+        kept = hook.get_glob(max(names))
+        return int(max(names)[len(PREFIX) :]), dict(kept["values"])
 
     def _within(self, read: Callable[[], Any], name: str) -> Any:
         token = READING.set(True)
@@ -128,20 +145,38 @@ class StoredSettings:
 
 
 def refuse_secrets(setting: str, values: Mapping[str, Any], secret_keys: tuple[str, ...]) -> None:
-    """Refuses values under secret keys: what is stored is read by whoever can read the store.
+    """Refuses values under secret keys, and URLs with a password: who can read the store can read them.
 
     Raises:
         ConfigError: A secret is given as a value rather than as a reference to the environment.
     """
     for key, value in values.items():
-        is_reference = isinstance(value, Mapping) and set(value) == {"$env"}
-        if is_secret_key(key, secret_keys) and value is not None and not is_reference:
-            raise ConfigError(
-                f"{setting}.{key} is a secret, and secrets are not stored; set it in the environment and "
-                f'refer to it: {{"{key}": {{"$env": "{key.upper()}"}}}}'
-            )
-        if isinstance(value, Mapping) and not is_reference:
-            refuse_secrets(f"{setting}.{key}", value, secret_keys)
+        _refuse_secret(f"{setting}.{key}", key, value, secret_keys)
+
+
+def _refuse_secret(where: str, key: str, value: Any, secret_keys: tuple[str, ...]) -> None:
+    if isinstance(value, Mapping) and set(value) == {"$env"}:
+        return
+    holds_one = value is not None and is_secret_key(key, secret_keys)
+    if holds_one or (isinstance(value, str) and "://" in value and mask(value) != value):
+        raise ConfigError(
+            f"{where} is a secret, and secrets are not stored; set it in the environment and "
+            f'refer to it: {{"{key}": {{"$env": "{key.upper()}"}}}}'
+        )
+    if isinstance(value, Mapping):
+        refuse_secrets(where, value, secret_keys)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_secret(where, key, item, secret_keys)
+
+
+def _tidy(hook: Any, revision: int) -> None:
+    """Destroys revisions that nobody can still be about to read."""
+    outdated = [name for name in hook.list_glob(PREFIX) if name < _name(revision - KEPT)]
+    for name in outdated:
+        hook.destroy_glob(name)
+    if outdated:
+        hook.commit()
 
 
 def _name(revision: int) -> str:

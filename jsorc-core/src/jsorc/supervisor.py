@@ -34,6 +34,8 @@ STOPPED = "it was stopped with its orchestrator"
 
 READING: ContextVar[bool] = ContextVar("jsorc_reading_stored_settings", default=False)
 """Whether the current context reads stored settings in order to start a service."""
+MAKING: ContextVar[tuple[str, ...]] = ContextVar("jsorc_making", default=())
+"""The services whose settings the current context reads, in order to make an instance of them."""
 
 Service = CommonService[Any]
 Configure = Callable[[Registration, type], tuple[dict[str, Any], Any]]
@@ -58,7 +60,8 @@ class Slot:
         registration: The candidate that won when the present instance was made.
         service: The present instance.
         starting: The start that is under way.
-        order: The place in the order of starts.
+        hung: An earlier instance with a thread that did not end; while it lives nothing new begins.
+        order: The place in the order in which starts ended.
         since: When the present state was entered, in the clock's seconds.
         attempts: How many instances were started.
     """
@@ -68,6 +71,7 @@ class Slot:
     registration: Registration | None = None
     service: Service | None = None
     starting: Start | None = None
+    hung: Service | None = None
     order: int = 0
     since: float = 0.0
     attempts: int = 0
@@ -138,36 +142,43 @@ class Supervisor:
             StartCycle: The start that the caller is in would wait for itself.
             Closed: The orchestrator was stopped.
         """
-        if name in self._overridden:
-            return self._overridden[name]  # type: ignore[no-any-return]  # whatever a test put there
-        if READING.get():
-            stand_in = self._stand_in(name)
-            if stand_in is not None:
+        return self._obtain(name)
+
+    def _obtain(self, name: str, *, patient: bool = False) -> Service:
+        """See `obtain`; a patient caller waits for a failed service that is being tried again."""
+        while True:
+            if name in self._overridden:
+                return self._overridden[name]  # type: ignore[no-any-return]  # whatever a test put there
+            if READING.get() and (stand_in := self._stand_in(name)) is not None:
                 return stand_in
-        with self._lock:
-            self._refuse_if_closed(name)
-            asking = self._asking()
-            slot = self._slot(name)
-            start, service = slot.starting, slot.service
-            if start is None and service is not None:
-                self._retry_if_due(slot, service)
-                self._show(slot.name, service)
-                return service
-            if start is not None:
-                if asking is not None and start.service is asking and asking.is_running():
-                    return asking  # post_run() asks for its own service
-                if service is not None and asking is None:
-                    return service  # a failed one is being tried again: nobody need wait for that
-            self._refuse_cycle(asking, name)
-            mine = start is None
-            if start is None:
-                start = slot.starting = Start()
-        with self._waiting(asking, name):
-            if mine:
-                self._perform(slot, start)
-            else:
-                self._clock.wait(start.done, None)
-        return self._outcome(start, name)
+            with self._lock:
+                self._refuse_if_closed(name)
+                asking, slot = self._asking(), self._slot(name)
+                start, service = slot.starting, slot.service
+                if start is None and service is not None:
+                    self._retry_if_due(slot, service)
+                    self._show(slot.name, service)
+                    return service
+                if start is not None:
+                    if asking is not None and start.service is asking and asking.is_running():
+                        return asking  # post_run() asks for its own service
+                    self._refuse_cycle(asking, name)
+                    if service is not None and not patient:
+                        return service  # a failed one is being tried again: nobody need wait for that
+                mine = start is None
+                if start is None:
+                    start = slot.starting = Start()
+                self._note_wait(asking, name)
+            try:
+                if mine:
+                    self._perform(slot, start)
+                else:
+                    self._clock.wait(start.done, None)
+            finally:
+                self._end_wait(asking, name)
+            if start.error is not None or start.service is not None or self._closed:
+                return self._outcome(start, name)
+            # Whoever was at it was interrupted (Ctrl-C) before there was an instance: it is tried anew.
 
     def overridden(self, name: str, value: Any) -> None:
         """Gives something else in place of a service; None gives the service again."""
@@ -189,7 +200,7 @@ class Supervisor:
             start = None
             if slot.starting is None and service is not None and service.has_failed():
                 if service._hangs():
-                    self._note_failure(slot)
+                    slot.backoff.failed(self._clock.monotonic())
                     return service
                 start = slot.starting = Start()
         if start is None:
@@ -199,22 +210,17 @@ class Supervisor:
 
     def reset(self, name: str) -> Service:
         """Ends the present instance and gives a fresh one, started if it is enabled."""
-        while True:
+        with self._claimed(name) as (slot, start):
             with self._lock:
-                self._refuse_if_closed(name)
-                slot = self._slot(name)
-                start, service = slot.starting, slot.service
-                if start is None:
-                    slot.service = None
-                    self.live.pop(name, None)
-                    self.failing.pop(name, None)
-                    break
-                self._refuse_cycle(self._asking(), name)
-            self._clock.wait(start.done, None)
-        if service is not None:
-            service._retire(REPLACED.format(name))
-            service._release(STOP_EACH)
-        return self.obtain(name)
+                old, slot.service = slot.service, None
+                self.live.pop(name, None)
+                self.failing.pop(name, None)
+            if old is not None:
+                old._retire(REPLACED.format(name))
+                old._release(STOP_EACH)
+                slot.hung = old if old._hangs() else slot.hung
+            self._perform(slot, start)
+        return self._outcome(start, name)
 
     def exchange(
         self, name: str, config: Mapping[str, Any], manifest: Any, store: Callable[[], Callable[[], None]]
@@ -235,38 +241,64 @@ class Supervisor:
         """
         registration = self._registry.winner("service", name)
         cls = self._registry.load(registration)
-        with self._claimed(name) as slot:
+        with self._claimed(name) as (slot, claim):
             old = slot.service
+            self._refuse_beside_hung(slot)
             candidate = build(cls, name, config, manifest, self._orchestrator, self._clock)
+            with self._lock:
+                claim.service = candidate
+                self._refuse_if_closed(name)
             try:
                 self._try_out(candidate)
                 take_back = store()
             except BaseException:
-                candidate._retire("it was a candidate that did not start")
-                candidate._release(STOP_EACH)
+                self._drop(slot, candidate, "it was a candidate that did not start")
                 raise
-            slot.attempts += 1
-            slot.order = next(self._orders)
-            slot.registration = registration
-            self._connect(candidate)
+            self._admit(slot, candidate)
             if old is not None:
                 old._end_daemons(STOP_EACH)
             error = candidate._complete() if candidate.enabled else None
             if error is None:
                 with self._lock:
-                    self._install(slot, candidate)
+                    slot.registration, slot.starting = registration, None
+                    if not self._closed:
+                        self._install(slot, candidate)
                 if old is not None:
                     old._retire(REPLACED.format(name))
                     old._release(STOP_EACH)
+                if self._closed:
+                    self._drop(slot, candidate, STOPPED)
+                    self._refuse_if_closed(name)
                 return candidate
-            candidate._retire("it was a candidate whose post_run() failed")
-            candidate._release(STOP_EACH)
-            take_back()
-            if old is not None and old.is_running():
-                old.post_run()
-            raise ServiceUnavailable(
-                f"{name}: post_run() of the new config failed, the old one is back: {error}"
-            )
+            self._drop(slot, candidate, "it was a candidate whose post_run() failed")
+            refusal = f"{name}: post_run() of the new config failed, the old one is back: {error}"
+            try:
+                take_back()
+            except JsOrcError as unrestored:
+                refusal += f". What was stored could not be taken back: {unrestored}"
+            claim.service = old
+            self._restore(slot, old)
+            raise ServiceUnavailable(refusal) from error
+
+    def _admit(self, slot: Slot, candidate: Service) -> None:
+        """Makes a candidate that was tried out one whose changes of state are told."""
+        slot.attempts += 1
+        self._connect(candidate)
+        if candidate.enabled:
+            self.announce(candidate, ServiceState.NOT_STARTED, ServiceState.STARTED, None)
+
+    def _drop(self, slot: Slot, candidate: Service, why: str) -> None:
+        candidate._retire(why)
+        candidate._release(STOP_EACH)
+        slot.hung = candidate if candidate._hangs() else slot.hung
+
+    def _restore(self, slot: Slot, old: Service | None) -> None:
+        """Lets `post_run` of an instance bring back the daemons that were ended for its successor."""
+        if old is None or not old.is_running():
+            return
+        error = old._attempt_to(old.post_run)
+        if error is not None:
+            self._died(old, error)
 
     # -- starting
 
@@ -278,20 +310,22 @@ class Supervisor:
             cls = self._registry.load(registration)
             if previous is not None:
                 previous._release(STOP_EACH)
-            service = self.make(registration, cls)
-            slot.registration, start.service = registration, service
+            token = MAKING.set((*MAKING.get(), slot.name))
+            try:
+                service = self.make(registration, cls)
+            finally:
+                MAKING.reset(token)
             self._connect(service)
+            with self._lock:
+                slot.registration, start.service = registration, service
+                closed = self._closed  # if not, stop() sees this instance and ends its start
             if service.has_failed():
                 self.announce(service, ServiceState.NOT_STARTED, ServiceState.FAILED, service.error)
-            elif service.enabled:
+            elif service.enabled and not closed:
                 slot.attempts += 1
-                slot.order = next(self._orders)
-                self._start(service, registration)
+                self._start(slot, service, registration)
         except JsOrcError as error:
             start.error = error
-        except BaseException as error:
-            start.error = error
-            raise
         finally:
             with self._lock:
                 slot.starting = None
@@ -299,6 +333,8 @@ class Supervisor:
                     if previous is not None:
                         previous._retire(REPLACED.format(slot.name))
                     self._install(slot, start.service)
+                elif previous is not None and slot.service is previous:
+                    self._note_failure(slot)  # such as a class that cannot be imported any more
             start.done.set()
             if self._closed and start.service is not None:
                 start.service._retire(STOPPED)
@@ -313,11 +349,12 @@ class Supervisor:
             return broken(cls, name, error, self._orchestrator, clock)
         return build(cls, name, config, manifest, self._orchestrator, clock)
 
-    def _start(self, service: Service, registration: Registration) -> None:
+    def _start(self, slot: Slot, service: Service, registration: Registration) -> None:
         token = STARTING.set(service)
         try:
+            self._refuse_beside_hung(slot)
             for need in registration.needs:
-                needed = self.obtain(need)
+                needed = self._obtain(need, patient=True)
                 if not needed.is_running():
                     raise ServiceUnavailable(
                         f"{service.name} needs {need}, and {needed._why_not()}"
@@ -329,6 +366,16 @@ class Supervisor:
         finally:
             STARTING.reset(token)
         service.start()
+
+    def _refuse_beside_hung(self, slot: Slot) -> None:
+        for hung in (slot.hung, slot.service):
+            if hung is not None and hung._hangs():
+                slot.hung = hung
+                raise ServiceUnavailable(
+                    f"{slot.name}: a thread of an earlier instance still hangs in run() or ping(), and nothing "
+                    "new begins beside it; give what it calls a timeout"
+                )
+        slot.hung = None
 
     def _try_out(self, candidate: Service) -> None:
         if candidate.has_failed():
@@ -344,7 +391,10 @@ class Supervisor:
         """Makes an instance the present one; under the lock."""
         slot.service = service
         slot.since = self._clock.monotonic()
+        slot.order = next(self._orders)
         self.failing.pop(slot.name, None)
+        if self._closed:
+            return
         if service.has_failed():
             self._note_failure(slot)
             log.warning("%s", service._why_not())
@@ -353,12 +403,15 @@ class Supervisor:
         if service.is_running():
             slot.backoff.succeeded(slot.since)
             self.prober.watch(service)
+            self.prober.wake.set()  # what needs it may be due
 
     def _show(self, name: str, service: Service) -> None:
         """Lets `svc` return a service without a further question, unless it failed; under the lock."""
         # One that is not enabled is shown too: there is nothing to ask again until it is reset.
         if not self._closed and name not in self._overridden and not service.has_failed():
             self.live[name] = service
+            if service.has_failed():  # `_changed` has no lock: it failed before it was there to be taken out
+                self.live.pop(name, None)
 
     def _outcome(self, start: Start, name: str) -> Service:
         if start.error is not None:
@@ -368,23 +421,30 @@ class Supervisor:
         return start.service
 
     @contextmanager
-    def _claimed(self, name: str) -> Iterator[Slot]:
+    def _claimed(self, name: str) -> Iterator[tuple[Slot, Start]]:
         """Keeps others from starting a service; `svc` gives the present instance, or waits."""
+        mine = Start()
         while True:
             with self._lock:
                 self._refuse_if_closed(name)
-                slot, mine = self._slot(name), Start()
+                asking, slot = self._asking(), self._slot(name)
                 claim = slot.starting
                 if claim is None:
                     slot.starting = mine
                     break
-                self._refuse_cycle(self._asking(), name)
-            self._clock.wait(claim.done, None)
+                self._refuse_cycle(asking, name)
+                self._note_wait(asking, name)
+            try:
+                self._clock.wait(claim.done, None)
+            finally:
+                self._end_wait(asking, name)
         try:
-            yield slot
+            yield slot, mine
         finally:
             with self._lock:
-                slot.starting, mine.service = None, slot.service
+                if slot.starting is mine:
+                    slot.starting = None
+                mine.service = mine.service if mine.done.is_set() else slot.service
             mine.done.set()
 
     def _retry_if_due(self, slot: Slot, service: Service) -> None:
@@ -402,6 +462,8 @@ class Supervisor:
             if slot is not None and slot.service is not None and slot.service.is_running():
                 return None
         if not self._registry.winner("service", name).proxy:
+            if name in MAKING.get():
+                raise StartCycle(f"services wait for each other to start: {name} -> its settings -> {name}")
             return None
         stand_in: Service = CommonService({})
         stand_in.name = name
@@ -415,10 +477,10 @@ class Supervisor:
     def _changed(self, service: Service, old: ServiceState, new: ServiceState) -> None:
         # Called under the service's own lock: nothing here may wait.
         slot = self._slots.get(service.name)
-        if slot is not None:
+        if slot is not None and slot.service is service:
             slot.since = self._clock.monotonic()
         if new is not ServiceState.RUNNING and self.live.get(service.name) is service:
-            del self.live[service.name]
+            self.live.pop(service.name, None)
         self.announce(service, old, new, service.error if new is ServiceState.FAILED else None)
 
     def _reported(self, service: Service, error: BaseException) -> None:
@@ -434,6 +496,8 @@ class Supervisor:
                     self._note_failure(slot)
 
     def _note_failure(self, slot: Slot) -> None:
+        if self._closed:
+            return
         slot.backoff.failed(self._clock.monotonic())
         self.failing[slot.name] = slot
         self.prober.wake.set()
@@ -457,17 +521,14 @@ class Supervisor:
         under_way = slot is not None and slot.starting is not None and slot.starting.service is service
         return service if under_way else None
 
-    @contextmanager
-    def _waiting(self, asking: Service | None, name: str) -> Iterator[None]:
-        """Notes that the start of one service waits for that of another."""
-        if asking is None:
-            yield
-            return
-        with self._lock:
+    def _note_wait(self, asking: Service | None, name: str) -> None:
+        """Notes that the start of one service waits for that of another; under the lock."""
+        # In one step with the question whether that is a circle: two that ask at once must not both be let.
+        if asking is not None:
             self._waits.setdefault(asking.name, []).append(name)
-        try:
-            yield
-        finally:
+
+    def _end_wait(self, asking: Service | None, name: str) -> None:
+        if asking is not None:
             with self._lock:
                 self._waits[asking.name].remove(name)
 
@@ -502,14 +563,17 @@ class Supervisor:
             self._closed = True
             self.live.clear()
             self.failing.clear()
-            slots = sorted(self._slots.values(), key=lambda slot: slot.order, reverse=True)
+            # What is starting now comes first: it may need whatever runs already.
+            slots = sorted(
+                self._slots.values(), key=lambda slot: (slot.starting is not None, slot.order), reverse=True
+            )
         self.prober.clear()
         left: list[str] = []
         for slot in slots:
             start = slot.starting
             for service in (start.service if start is not None else None, slot.service):
                 if service is not None:
-                    remaining = max(0.1, deadline - self._clock.monotonic())
+                    remaining = max(0.0, deadline - self._clock.monotonic())
                     service._retire(STOPPED)
                     left += service._release(min(STOP_EACH, remaining))
         return left
@@ -517,7 +581,10 @@ class Supervisor:
     def forget(self) -> None:
         """Lets go of everything without touching it: after a fork, in the child, it is the parent's."""
         # The parent's objects are kept, since their finalizers would close connections that are not ours.
-        self._inherited += [slot.service for slot in self._slots.values() if slot.service is not None]
+        for slot in self._slots.values():
+            starting = slot.starting.service if slot.starting is not None else None
+            known = (slot.service, slot.hung, starting)
+            self._inherited += [service for service in known if service is not None]
         for service in self._inherited:
             service._forget()
         self._lock = threading.Lock()
