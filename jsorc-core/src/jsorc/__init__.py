@@ -26,7 +26,6 @@ from jsorc.errors import (
 from jsorc.hookspecs import hookimpl
 from jsorc.orchestrator import Orchestrator
 from jsorc.plugins import PluginRecord
-from jsorc.provisioning import LocalProcess, ProvisionResult
 from jsorc.regeneration import Readiness
 from jsorc.registry import Candidate
 from jsorc.service import CommonService, ServicePolicy, ServiceState
@@ -34,6 +33,8 @@ from jsorc.stored_settings import ConfigChange
 from jsorc.unit_of_work import Changes, Hook, MemoryHook
 
 if TYPE_CHECKING:
+    from jsorc.provisioning import LocalProcess, ProvisionResult
+
     __version__: str
 
 __all__ = [
@@ -117,6 +118,11 @@ class JsOrc:
 
 
 def __getattr__(name: str) -> Any:
+    # What only authors of services need is imported when it is asked for: `import jsorc` is to be fast.
+    if name in ("LocalProcess", "ProvisionResult"):
+        from jsorc import provisioning
+
+        return getattr(provisioning, name)
     if name == "__version__":
         from importlib.metadata import version
 

@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from jsorc import overriding
@@ -28,6 +28,8 @@ from jsorc.stored_settings import ConfigChange, StoredSettings, refuse_secrets
 from jsorc.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jsorc.daemons import Daemons
     from jsorc.provisioning import LocalProvisioner
 
@@ -40,6 +42,9 @@ C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
 
 STOP_TIMEOUT = 25.0
+
+_STOPPING: ContextVar[bool] = ContextVar("jsorc_stopping", default=False)
+"""Whether the current context is within a stop, such as a service's `on_delete`."""
 
 
 class Orchestrator:
@@ -85,6 +90,8 @@ class Orchestrator:
         self._shared: dict[Callable[[], Any], Any] = {}
         self._failures_told: set[str] = set()
         self._started = False
+        self._stopping = False
+        self._stopped = threading.Event()
         self._daemons: Daemons | None = None
         self._local: LocalProvisioner | None = None
         _in_children_of_forks(self)
@@ -357,7 +364,7 @@ class Orchestrator:
         """The folder of locks and of the control socket, one a user."""
         import platformdirs
 
-        return Path(platformdirs.user_state_dir("jsorc", appauthor=False))
+        return platformdirs.user_state_path("jsorc", appauthor=False)
 
     # -- running it
 
@@ -379,16 +386,24 @@ class Orchestrator:
             if self._started:
                 return
             self._started = True
+        leave_if_told: Callable[[], None] = lambda: None  # noqa: E731
         if signals:
             from jsorc.signals import stop_on_signals
 
-            stop_on_signals(self.stop)
+            try:
+                leave_if_told = stop_on_signals(self.stop)
+            except ValueError:
+                self._started = False
+                raise
         import atexit
 
         atexit.register(_stop_if_there, weakref.ref(self))
         self._discover()
         self.settings.warn_unknown()
-        self._regenerator.start()
+        try:
+            self._regenerator.start()
+        finally:
+            leave_if_told()
 
     def stop(self, timeout: float = STOP_TIMEOUT) -> list[str]:
         """Ends services in the reverse order of their start, then daemons and processes. `svc` raises Closed.
@@ -399,9 +414,22 @@ class Orchestrator:
         Returns:
             The names of daemons and processes that would not end.
         """
-        if self._supervisor.closed:
-            return []
         deadline = self._clock.monotonic() + timeout
+        with self._lock:
+            first = not self._stopping
+            self._stopping = True
+        if not first:
+            if not _STOPPING.get():  # else a handler that the stop itself runs would wait for itself
+                self._clock.wait(self._stopped, timeout)
+            return []
+        token = _STOPPING.set(True)
+        try:
+            return self._stop(timeout, deadline)
+        finally:
+            _STOPPING.reset(token)
+            self._stopped.set()
+
+    def _stop(self, timeout: float, deadline: float) -> list[str]:
         self._regenerator.stop()
         left = self._supervisor.stop(timeout * 0.8)
         with self._lock:
@@ -598,6 +626,7 @@ class Orchestrator:
         self.settings.after_fork()
         self._contexts.forget_lock()
         self._supervisor.forget()
+        self._stored.forget()
         self._regenerator.forget()
         self._announcer = Announcer(lambda: self._plugins.implementations("jsorc_state_changed"), self._clock)
         self._supervisor.announce = self._announcer.announce

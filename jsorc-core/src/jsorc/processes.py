@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from jsorc.redaction import mask_text
 if TYPE_CHECKING:
     import logging
     import subprocess
+    from pathlib import Path
 
 __all__ = ["ChildProcess", "ProcessSpec", "describe_exit", "start_process"]
 
@@ -296,6 +296,7 @@ def _spawn(name: str, argv: list[str], spec: ProcessSpec, clock: Clock, log: log
 def _program(name: str, spec: ProcessSpec) -> str:
     """Return the path of the program: the launcher could report a missing one only by its exit status."""
     import shutil
+    from pathlib import Path
 
     if not spec.argv:
         raise ProvisionError(f"{name} cannot be started: its command is empty")
@@ -313,6 +314,8 @@ def _program(name: str, spec: ProcessSpec) -> str:
 
 def _interpreter() -> str | None:
     """Return a Python to launch with; under uWSGI, for one, `sys.executable` is not one."""
+    from pathlib import Path
+
     for path in (Path(sys.executable or ""), Path(sys.exec_prefix, "bin", "python3")):
         if path.name.startswith(("python", "pypy")) and os.access(path, os.X_OK):
             return str(path)

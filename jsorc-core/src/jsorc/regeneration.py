@@ -9,14 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsorc.backoff import Backoff
 from jsorc.clock import Clock
 from jsorc.daemons import Call, call
 from jsorc.errors import Closed, ConfigError, DatabaseReady, JsOrcError, NotRegistered
 from jsorc.plugins import Plugins
-from jsorc.provisioning import LocalProvisioner, ProvisionResult
 from jsorc.redaction import get_logger, mask_text, scrub
 from jsorc.registry import Registry
 from jsorc.service import CommonService
@@ -24,12 +23,17 @@ from jsorc.settings import JsOrcSettings
 from jsorc.stored_settings import StoredSettings
 from jsorc.supervisor import Supervisor
 
+if TYPE_CHECKING:
+    from jsorc.provisioning import LocalProvisioner, ProvisionResult
+
 __all__ = ["Readiness", "Regenerator"]
 
 log = get_logger("jsorc.regeneration")
 
 PROVISION_TIMEOUT = 60.0
 """Seconds that one provisioner has for one service."""
+DEFAULT_INTERVAL = 10.0
+"""Seconds between two interval passes where the setting cannot be read."""
 ANSWER_TIMEOUT = 5.0
 """Seconds that a plugin has to say whether the database is ready or this replica leads."""
 
@@ -90,6 +94,8 @@ class Regenerator:
         self._recovering: dict[str, threading.Event] = {}
         self._looking: threading.Event | None = None
         self._explained: set[str] = set()
+        self._kept: frozenset[str] = frozenset()
+        self._complained = ""
         self._thread: threading.Thread | None = None
 
     # -- what is to run
@@ -109,30 +115,39 @@ class Regenerator:
         """
         preloaded = set(self._settings.core().pre_loaded_services)
         found: list[str] = []
+        seen: set[tuple[str, bool]] = set()
 
         def add(name: str, always: bool) -> None:
-            if name in found or (unseen and self._supervisor.slot(name) is not None):
+            if (name, always) in seen or (unseen and self._was_begun(name)):
                 return
+            seen.add((name, always))
             try:
                 registration = self._registry.winner("service", name)
                 config = self._settings.resolve(registration.config).value if registration.config else {}
             except NotRegistered:
                 return
             except JsOrcError:
-                found.append(name)  # its start says what is wrong, and is tried again
-                return
+                config, registration = {"automated": True}, None  # its start says what is wrong
             config = config if isinstance(config, dict) else {}
             if config.get("enabled", True) is False or not (always or config.get("automated") is True):
                 return
-            for need in registration.needs:
+            for need in registration.needs if registration is not None else ():
                 add(need, True)
-            found.append(name)
+            if name not in found:
+                found.append(name)
 
         for name in self.hook_needs():
             add(name, True)
         for name in self._registry.names("service"):
             add(name, name in preloaded)
         return found
+
+    def _was_begun(self, name: str) -> bool:
+        """Whether a service was started, or is being started, as its settings were then."""
+        slot = self._supervisor.slot(name)
+        if slot is None or (slot.starting is None and slot.service is None):
+            return False
+        return slot.starting is not None or slot.service is None or slot.service.enabled
 
     def readiness(self) -> Readiness:
         """Whether everything that is to run is RUNNING."""
@@ -152,14 +167,22 @@ class Regenerator:
             DatabaseReady: The database was not there and is now: the process must start again.
         """
         self._database_stage()
-        self._started = self._supervisor.supervised = True
-        first = [name for name in self.wanted() if name in self.hook_needs()]
-        self._bring_up_all(first)
-        self._stored.refresh()
-        self._bring_up_all([name for name in self.wanted() if name not in first])
-        if not self._stopping.is_set():
-            self._thread = threading.Thread(target=self._loop, name="jsorc-regeneration", daemon=True)
-            self._thread.start()
+        self._started = self._supervisor.supervised = self._passing = True
+        # It runs from now on, so that what runs already is probed while something else takes its time.
+        self._thread = threading.Thread(target=self._loop, name="jsorc-regeneration", daemon=True)
+        self._thread.start()
+        try:
+            self._keep(self.wanted())
+            needed = self.hook_needs()
+            first = [name for name in self.wanted() if name in needed]
+            self._bring_up_all(first, self._bring_up)
+            self._stored.refresh()
+            rest = [name for name in self.wanted() if name not in first]
+            self._keep([*first, *rest])
+            self._bring_up_all(rest, self._bring_up)
+        finally:
+            self._passing = False
+            self._supervisor.prober.wake.set()
 
     def stop(self) -> None:
         """Ends the interval pass; what it has begun ends by its own deadlines."""
@@ -171,15 +194,11 @@ class Regenerator:
         config = self._settings.database()
         if not config.enabled or self._database_ready() in (True, None):
             return
-        log.warning("the database is not there; it is provisioned from DB_REGEN_MANIFEST")
-        try:
-            result = self._ask_provisioners(None, self._settings["DB_REGEN_MANIFEST"])
-        except JsOrcError as error:
-            log.warning("the database was not provisioned: %s", error)
-        else:
-            log.info("the database: %s", result.detail if result else "no plugin provisions it")
-        backoff = Backoff()
+        backoff, provisioned = Backoff(), False
         while not self._stopping.is_set():
+            if not provisioned and self._is_leader():
+                provisioned = True
+                self._provision_database()
             if self._database_ready():
                 log.warning("the database is ready; this process ends with code %d", config.exit_code)
                 raise DatabaseReady(config.exit_code)
@@ -189,13 +208,23 @@ class Regenerator:
             self._clock.wait(self._stopping, delay)
         raise Closed("the wait for the database was ended by JsOrc.stop()")
 
+    def _provision_database(self) -> None:
+        log.warning("the database is not there; it is provisioned from DB_REGEN_MANIFEST")
+        try:
+            manifest = self._settings.resolve("DB_REGEN_MANIFEST", stored=False).value
+            result = self._ask_provisioners(None, manifest)
+        except JsOrcError as error:
+            log.warning("the database was not provisioned: %s", error)
+        else:
+            log.info("the database: %s", result.detail if result else "no plugin provisions it")
+
     def _database_ready(self) -> bool | None:
         """Whether the database answers; None where no plugin has one. What raises or hangs: not ready."""
         answered = False
         for name, implementation in self._plugins.implementations("jsorc_database_ready"):
             try:
                 ready = call(implementation, ANSWER_TIMEOUT, name=f"jsorc-database-{name}", clock=self._clock)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 log.debug("jsorc_database_ready of %s: %s", name, error)
                 answered = True
                 continue
@@ -206,8 +235,8 @@ class Regenerator:
             return None
         return False
 
-    def _bring_up_all(self, names: list[str]) -> None:
-        """Starts services side by side, each after those of them that it needs."""
+    def _bring_up_all(self, names: list[str], work: Callable[[str], None]) -> None:
+        """Does the work for services side by side, for each after those of them that it needs."""
         pending = {name: {need for need in self._needs(name) if need in names} for name in names}
         running: dict[str, threading.Event] = {}
         while (pending or running) and not self._stopping.is_set():
@@ -216,7 +245,7 @@ class Regenerator:
                 ready = list(pending)  # a circle; the start of one of them names it
             for name in ready:
                 del pending[name]
-                running[name] = self._begin(name, self._bring_up)
+                running[name] = self._begin(name, work)
             self._clock.wait(self._changed, None)
             self._changed.clear()
             running = {name: done for name, done in running.items() if not done.is_set()}
@@ -243,7 +272,12 @@ class Regenerator:
         return done
 
     def _bring_up(self, name: str) -> None:
-        service = self._supervisor.obtain(name)
+        slot = self._supervisor.slot(name)
+        known = slot.service if slot is not None else None
+        if known is not None and not known.enabled:
+            service = self._supervisor.reset(name)  # it was enabled since it was first asked for
+        else:
+            service = self._supervisor.obtain(name)
         if service.has_failed():
             self._provide(service)
 
@@ -264,7 +298,9 @@ class Regenerator:
 
     def _provision(self, service: CommonService[Any]) -> bool:
         """Sees to it that what a service runs on is there; whether it is worth another start."""
-        if not self._started or isinstance(service.error, ConfigError) or not self._is_leader():
+        if not self._started or isinstance(service.error, ConfigError) or self._lacks(service.name):
+            return False
+        if not self._is_leader():
             return False
         try:
             result = self._ask_provisioners(service, service.manifest)
@@ -277,7 +313,7 @@ class Regenerator:
                 )
                 if process is not None:
                     result = self._local().provision(process, PROVISION_TIMEOUT)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if service.error is not None and error.__cause__ is None:
                 error.__cause__ = service.error
             service.error = scrub(error)
@@ -344,17 +380,13 @@ class Regenerator:
             self._passing = True
         try:
             self._stored.refresh()
-            self._bring_up_failed()
+            names = [name for name in self.wanted() if not self._runs(name)]
+            names += [name for name in list(self._supervisor.failing) if name not in names]
+            self._bring_up_all(names, self._recover)
         finally:
             self._passing = False
             self._supervisor.prober.wake.set()
         return True
-
-    def _bring_up_failed(self) -> None:
-        names = [name for name in self.wanted() if not self._runs(name)]
-        names += [name for name in self._supervisor.failing if name not in names]
-        for done in [self._begin(name, self._recover) for name in names]:
-            self._clock.wait(done, None)
 
     def _loop(self) -> None:
         wake = self._supervisor.prober.wake
@@ -365,7 +397,7 @@ class Regenerator:
                 probe_due = self._supervisor.prober.tick()
                 now = self._clock.monotonic()
                 if now >= interval_due:
-                    interval_due = now + self._settings.core().backoff_interval
+                    interval_due = now + self._interval()
                     self._interval_pass()
                 due = [when for when in (probe_due, interval_due, self._recover_due(now)) if when is not None]
                 timeout = max(0.0, min(due) - self._clock.monotonic())
@@ -374,22 +406,30 @@ class Regenerator:
                 timeout = 1.0
             self._clock.wait(wake, timeout)
 
+    def _interval(self) -> float:
+        try:
+            return self._settings.core().backoff_interval
+        except ConfigError as error:
+            if str(error) != self._complained:
+                self._complained = str(error)
+                log.error("the interval is %g s until this is mended: %s", DEFAULT_INTERVAL, error)
+            return DEFAULT_INTERVAL
+
     def _recover_due(self, now: float) -> float | None:
         """Begins the recoveries that are due; when the next one is."""
         if self._passing:
             return None
-        preloaded: set[str] | None = None
         next_due: float | None = None
         for name, slot in list(self._supervisor.failing.items()):
-            if preloaded is None:
-                preloaded = set(self._settings.core().pre_loaded_services)
             service, due = slot.service, slot.backoff.due
-            if service is None or due is None or not (service.automated or name in preloaded):
+            if service is None or due is None or not (service.automated or name in self._kept):
                 continue
+            if self._lacks(name):
+                continue  # its turn comes when what it needs runs; until then it would only fail again
             if due > now:
                 next_due = due if next_due is None else min(next_due, due)
-            elif self._is_idle(name):
-                self._recovering[name] = self._begin(name, self._recover)
+            else:
+                self._begin_alone(name, self._recover)
         return next_due
 
     def _interval_pass(self) -> None:
@@ -399,18 +439,30 @@ class Regenerator:
 
     def _look_around(self, _: str) -> None:
         self._stored.refresh()
+        self._keep(self.wanted())
         for name in self.wanted(unseen=True):
-            if self._is_idle(name):
-                self._recovering[name] = self._begin(name, self._bring_up)
+            self._begin_alone(name, self._bring_up)
 
-    def _is_idle(self, name: str) -> bool:
-        return name not in self._recovering or self._recovering[name].is_set()
+    def _begin_alone(self, name: str, work: Callable[[str], None]) -> None:
+        """Begins the work for one service, unless that is under way, or a whole pass is."""
+        with self._lock:
+            recovering = self._recovering.get(name)
+            if not self._passing and (recovering is None or recovering.is_set()):
+                self._recovering[name] = self._begin(name, work)
+
+    def _keep(self, names: list[str]) -> None:
+        """Notes what is to run, and so is started again when it failed."""
+        self._kept = frozenset(names)
 
     def _needs(self, name: str) -> tuple[str, ...]:
         try:
             return self._registry.winner("service", name).needs
         except JsOrcError:
             return ()
+
+    def _lacks(self, name: str) -> bool:
+        """Whether something that a service needs does not run."""
+        return any(not self._runs(need) for need in self._needs(name))
 
     def _runs(self, name: str) -> bool:
         slot = self._supervisor.slot(name)

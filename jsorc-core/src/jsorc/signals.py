@@ -40,7 +40,8 @@ def stop_on_signals(stop: Callable[[], object]) -> Callable[[], None]:
             signal.signal(number, signal.SIG_DFL if previous is None else previous)
             os.kill(os.getpid(), number)
         elif stopped.is_set():
-            raise SystemExit(128 + received[0])
+            if threading.main_thread().is_alive():  # else the process is at its exit already
+                raise SystemExit(128 + received[0])
         elif not received:
             received.append(number)
             told.set()

@@ -466,6 +466,7 @@ class MemoryHook(Hook):
             the store of the orchestrator.
     """
 
+    persistent = False
     __slots__ = ("_store",)
 
     def __init__(self, store: MemoryStore | None = None) -> None:
