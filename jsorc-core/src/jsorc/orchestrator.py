@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from jsorc import overriding
 from jsorc.clock import SYSTEM, Clock
+from jsorc.config_changes import ConfigChanges
 from jsorc.contexts import Contexts
-from jsorc.errors import CastError, Closed, ConfigError, NotRegistered
+from jsorc.errors import CastError, Closed, NotRegistered
 from jsorc.events import Announcer
 from jsorc.injection import Wanted, inject, wants
 from jsorc.plugins import Brought, PluginRecord, Plugins, mark
@@ -24,7 +25,7 @@ from jsorc.regeneration import Readiness, Regenerator
 from jsorc.registry import PILLARS, Candidate, Pillar, Registration, Registry
 from jsorc.service import CommonService, checked_config
 from jsorc.settings import JsOrcSettings
-from jsorc.stored_settings import ConfigChange, StoredSettings, refuse_secrets
+from jsorc.stored_settings import ConfigChange, StoredSettings
 from jsorc.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -81,6 +82,13 @@ class Orchestrator:
             local=self._local_provisioner,
             stored=self._stored,
             clock=clock,
+        )
+        self._changes = ConfigChanges(
+            self._registry,
+            self._stored,
+            self._supervisor,
+            self._configuration,
+            self._regenerator.hook_needs,
         )
         self._contexts = Contexts(self.ctx)
         self._overrides = overriding.Overrides(self._supervisor.overridden)
@@ -475,11 +483,11 @@ class Orchestrator:
             ServiceUnavailable: A service with it does not start; nothing was stored.
             StaleRevision: Somebody else changed stored settings meanwhile; nothing was stored.
         """
-        return self._change_config(name, config)
+        return self._changes.make(name, config)
 
     def svc_config_unset(self, name: str) -> ConfigChange:
         """Takes back what was stored of a service's config; see `svc_config_set`."""
-        return self._change_config(name, None)
+        return self._changes.make(name, None)
 
     # -- how the parts meet
 
@@ -582,32 +590,6 @@ class Orchestrator:
             manifest = self.settings.resolve(registration.manifest, layer).value
         return config, manifest
 
-    def _change_config(self, name: str, change: Mapping[str, Any] | None) -> ConfigChange:
-        registration = self._registry.winner("service", name)
-        cls = self._registry.load(registration)
-        setting = registration.config
-        if setting is None:
-            raise ConfigError(f"service {name!r} has no config setting; name one where it is registered")
-        if name in self._regenerator.hook_needs():
-            raise ConfigError(
-                f"{setting} is read before the hook can be, so it is not stored; set it in jsorc.toml, or in "
-                f"the environment: JSORC_{setting}__<KEY>"
-            )
-        if change is not None:
-            refuse_secrets(setting, change, tuple(getattr(cls, "secret_keys", ())))
-        self._stored.refresh()
-        before = dict(self._stored.values)
-        after = _with_change(before, setting, change)
-        config, manifest = self._configuration(registration, cls, after)
-        changes: list[ConfigChange] = []
-
-        def store() -> Callable[[], None]:
-            changes.append(self._stored.store(after))
-            return lambda: changes.append(self._stored.store(before))
-
-        self._supervisor.exchange(name, config, manifest, store)
-        return changes[-1]
-
     def _local_provisioner(self) -> LocalProvisioner:
         from jsorc.daemons import Daemons
         from jsorc.provisioning import LocalProvisioner
@@ -619,7 +601,7 @@ class Orchestrator:
             return self._local
 
     def _after_fork(self) -> None:
-        """In the child of a fork: new locks, no live services, no threads; nothing of the parent is closed."""
+        """In the child of a fork: new locks, no live services, no threads; the parent's are left alone."""
         self._lock = threading.RLock()
         self._plugins.after_fork()
         self._registry.after_fork()
@@ -638,7 +620,8 @@ class Orchestrator:
             forget = getattr(shared, "after_fork", None)
             if forget is not None:
                 forget()
-        self._started = False
+        self._started = self._stopping = False
+        self._stopped = threading.Event()
 
 
 def _checked(found: Any, cls: type[T], name: str) -> T:
@@ -647,24 +630,6 @@ def _checked(found: Any, cls: type[T], name: str) -> T:
             f"{name!r} is {type(found).__name__}, not {cls.__name__}; see JsOrc.explain({name!r})"
         )
     return found
-
-
-def _with_change(stored: Mapping[str, Any], setting: str, change: Mapping[str, Any] | None) -> dict[str, Any]:
-    after = dict(stored)
-    if change is None:
-        after.pop(setting, None)
-    else:
-        after[setting] = _merged(after.get(setting, {}), change)
-    return after
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        mine = merged.get(key)
-        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(cast("Mapping[str, Any]", mine), value) if both else value
-    return merged
 
 
 def _stop_if_there(reference: weakref.ref[Orchestrator]) -> None:

@@ -12,7 +12,7 @@ import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jsorc.encoding import check_name, check_text, decoder, encode
 from jsorc.errors import JsOrcError, UnstorableValue
@@ -84,6 +84,9 @@ class Hook(ABC):
     A backend implements the methods with a leading underscore. They see valid names and JSON text only, never
     an empty collection or an empty change, and may give text back as str or as UTF-8 bytes.
     """
+
+    persistent: ClassVar[bool] = True
+    """Whether what is committed outlives this process."""
 
     __slots__ = ("_globs", "_objects")
 
@@ -467,6 +470,7 @@ class MemoryHook(Hook):
     """
 
     persistent = False
+
     __slots__ = ("_store",)
 
     def __init__(self, store: MemoryStore | None = None) -> None:
