@@ -1,30 +1,45 @@
 """`@JsOrc.inject`: hands services, repositories and contexts to a function by name.
 
-It finds nothing itself; the orchestrator gives it three functions to ask.
+It finds nothing itself; the orchestrator gives it the functions to ask.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from jsorc.errors import RegistrationError
+from jsorc.wrapping import Arguments, wrap
 
-__all__ = ["Wanted", "inject", "wants"]
+__all__ = ["Asked", "Wanted", "inject", "wants"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Wanted = Iterable[str | tuple[str, str]]
-Asked = tuple[str, Callable[[str], Any]]
-"""The name to ask for, and the function to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one parameter is given.
+
+    Attributes:
+        name: The name to ask for.
+        ask: The function to ask.
+        waits: Whether the answer may take a while, as the start of a service does.
+    """
+
+    name: str
+    ask: Callable[[str], Any]
+    waits: bool = False
 
 
 def inject(wanted: Mapping[str, Asked]) -> Callable[[F], F]:
     """Makes the decorator.
 
     Args:
-        wanted: For each parameter, the name to ask for and the function to ask.
+        wanted: What each parameter is given.
 
     Returns:
         A decorator; it raises RegistrationError where the function takes no such parameter.
@@ -33,32 +48,21 @@ def inject(wanted: Mapping[str, Asked]) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
         _check(function, signature, wanted)
-        positional = tuple(
-            p.name
-            for p in signature.parameters.values()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        )
-        variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+        call = _Call(signature, wanted)
 
-        # Positional arguments fill the parameters that are not injected; a caller who gives more than those
-        # means the function's own order.
-        plain = tuple(name for name in positional if name not in wanted)
-        only = sum(p.kind is p.POSITIONAL_ONLY for p in signature.parameters.values())
+        def around(*args: Any, **kwargs: Any) -> AbstractContextManager[Arguments]:
+            missing = call.missing(args, kwargs)
+            return nullcontext(call.placed(args, kwargs, _answers(missing)))
 
-        def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            names = positional if variadic or len(args) > len(plain) else plain
-            given = dict(zip(names, args, strict=False))
-            injected = {
-                name: ask(of)
-                for name, (of, ask) in wanted.items()
-                if name not in given and name not in kwargs
-            }
-            if variadic or len(args) > len(names) or given.keys() & kwargs.keys():
-                return args, {**injected, **kwargs}  # what is wrong with it, Python's own TypeError says best
-            by_name = dict(list(given.items())[only:])
-            return args[:only], {**by_name, **injected, **kwargs}
+        @asynccontextmanager
+        async def around_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Arguments]:
+            missing = call.missing(args, kwargs)
+            slow = {name: asked for name, asked in missing.items() if asked.waits}
+            quick = {name: asked for name, asked in missing.items() if not asked.waits}
+            answers = await _in_thread(slow) if slow else {}
+            yield call.placed(args, kwargs, {**answers, **_answers(quick)})
 
-        wrapper = _wrap(function, bind)
+        wrapper = wrap(function, around, around_async)
         wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[p for p in signature.parameters.values() if p.name not in wanted]
         )
@@ -67,7 +71,9 @@ def inject(wanted: Mapping[str, Asked]) -> Callable[[F], F]:
     return decorate
 
 
-def wants(names: Wanted, ask: Callable[[str], Any], what: str, into: dict[str, Asked]) -> None:
+def wants(
+    names: Wanted, ask: Callable[[str], Any], what: str, into: dict[str, Asked], *, waits: bool = False
+) -> None:
     """Reads one list of `inject`, of names or pairs of a name and its alias, into what is wanted.
 
     Raises:
@@ -82,18 +88,14 @@ def wants(names: Wanted, ask: Callable[[str], Any], what: str, into: dict[str, A
         name, alias = pair
         if alias in into:
             raise RegistrationError(f"inject: two entries are for the parameter {alias!r}; give one an alias")
-        into[alias] = (name, ask)
+        into[alias] = Asked(name, ask, waits)
 
 
-def _check(
-    function: Callable[..., Any],
-    signature: inspect.Signature,
-    wanted: Mapping[str, Asked],
-) -> None:
-    parameters = signature.parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+def _check(function: Callable[..., Any], signature: inspect.Signature, wanted: Iterable[str]) -> None:
+    parameters = signature.parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
-    takes = [p.name for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    takes = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     for name in wanted:
         if name not in takes:
             raise RegistrationError(
@@ -102,67 +104,54 @@ def _check(
             )
 
 
-def _wrap(
-    function: Callable[..., Any],
-    bind: Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]],
-) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(function):
+class _Call:
+    """How the caller's arguments and those that are injected become the arguments of one call."""
 
-        @functools.wraps(function)
-        async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            args, kwargs = await _in_thread(bind, args, kwargs)
-            return await function(*args, **kwargs)
+    def __init__(self, signature: inspect.Signature, wanted: Mapping[str, Asked]) -> None:
+        parameters = signature.parameters.values()
+        self._wanted = wanted
+        self._variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self._only = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
+        self._all = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        self._plain = [name for name in self._all if name not in wanted]
 
-        return coroutine
-    if inspect.isasyncgenfunction(function):
+    def missing(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Asked]:
+        """What the caller left to be injected."""
+        given = set(self._names(args)[: len(args)]).union(kwargs)
+        return {name: asked for name, asked in self._wanted.items() if name not in given}
 
-        @functools.wraps(function)
-        async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            args, kwargs = await _in_thread(bind, args, kwargs)
-            inner = function(*args, **kwargs)
-            try:
-                sent = None
-                while True:
-                    try:
-                        item = await inner.asend(sent)
-                    except StopAsyncIteration:
-                        return
-                    sent = yield item
-            finally:
-                await inner.aclose()
+    def placed(self, args: tuple[Any, ...], kwargs: dict[str, Any], injected: Mapping[str, Any]) -> Arguments:
+        """The arguments of the function itself."""
+        names = self._names(args)
+        given = dict(zip(names, args, strict=False))
+        if self._variadic or len(args) > len(names) or given.keys() & kwargs.keys():
+            return args, {**injected, **kwargs}  # what is wrong with it, Python's own TypeError says best
+        by_name = dict(list(given.items())[self._only :])
+        return args[: self._only], {**by_name, **injected, **kwargs}
 
-        return stream
-    if inspect.isgeneratorfunction(function):
+    def _names(self, args: tuple[Any, ...]) -> list[str]:
+        """The parameters that positional arguments fill: those that are not injected.
 
-        @functools.wraps(function)
-        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            args, kwargs = bind(args, kwargs)
-            return (yield from function(*args, **kwargs))
-
-        return generator
-
-    @functools.wraps(function)
-    def plain(*args: Any, **kwargs: Any) -> Any:
-        args, kwargs = bind(args, kwargs)
-        return function(*args, **kwargs)
-
-    return plain
+        A caller who gives more than those means the function's own order.
+        """
+        return self._all if self._variadic or len(args) > len(self._plain) else self._plain
 
 
-async def _in_thread(
-    bind: Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _answers(missing: Mapping[str, Asked]) -> dict[str, Any]:
+    return {parameter: asked.ask(asked.name) for parameter, asked in missing.items()}
+
+
+async def _in_thread(missing: Mapping[str, Asked]) -> dict[str, Any]:
     """Starts services beside the event loop, which a start would hold up."""
     import asyncio
 
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
     from jsorc.daemons import Call
 
-    def work() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def work() -> dict[str, Any]:
         try:
-            return bind(args, kwargs)
+            return _answers(missing)
         finally:
             loop.call_soon_threadsafe(done.set)
 

@@ -12,7 +12,8 @@ from jsorc.clock import Clock
 from jsorc.errors import JsOrcError
 from jsorc.plugins import Plugins
 from jsorc.redaction import mask, mask_text
-from jsorc.registry import PILLARS, Pillar, Registry
+from jsorc.registration import PILLARS, Pillar
+from jsorc.registry import Registry
 from jsorc.settings import JsOrcSettings
 from jsorc.supervisor import Slot, Supervisor
 

@@ -18,11 +18,12 @@ from jsorc.config_changes import ConfigChanges
 from jsorc.contexts import Contexts
 from jsorc.errors import CastError, Closed, NotRegistered
 from jsorc.events import Announcer
-from jsorc.injection import Wanted, inject, wants
+from jsorc.injection import Asked, Wanted, inject, wants
 from jsorc.plugins import Brought, PluginRecord, Plugins, mark
 from jsorc.redaction import get_logger
 from jsorc.regeneration import Readiness, Regenerator
-from jsorc.registry import PILLARS, Candidate, Pillar, Registration, Registry
+from jsorc.registration import PILLARS, Candidate, Pillar, Registration
+from jsorc.registry import Registry
 from jsorc.service import CommonService, checked_config
 from jsorc.settings import JsOrcSettings
 from jsorc.stored_settings import ConfigChange, StoredSettings
@@ -90,11 +91,12 @@ class Orchestrator:
             self._configuration,
             self._regenerator.hook_needs,
         )
-        self._contexts = Contexts(self.ctx)
         self._overrides = overriding.Overrides(self._supervisor.overridden)
+        self._contexts = Contexts(self.ctx, self._overrides.kept)
         self._factories: dict[str, Callable[[], Any]] = {}
         self._generation = 0
         self._live = self._supervisor.live
+        self._binding = threading.RLock()
         self._shared: dict[Callable[[], Any], Any] = {}
         self._failures_told: set[str] = set()
         self._started = False
@@ -174,14 +176,10 @@ class Orchestrator:
         Raises:
             RegistrationError: At decoration, when the function takes no such parameter.
         """
-        wanted: dict[str, tuple[str, Callable[[str], Any]]] = {}
-        lists: tuple[tuple[str, Wanted, Callable[[str], Any]], ...] = (
-            ("services", services, self.svc),
-            ("repositories", repositories, self.src),
-            ("context", context, self.ctx),
-        )
-        for what, names, ask in lists:
-            wants(names, ask, what, wanted)
+        wanted: dict[str, Asked] = {}
+        wants(services, self.svc, "services", wanted, waits=True)
+        wants(repositories, self.src, "repositories", wanted)
+        wants(context, self.ctx, "context", wanted)
         return inject(wanted)
 
     def configure(self, **settings: Any) -> None:
@@ -222,13 +220,13 @@ class Orchestrator:
             PluginLoadError: The winner could not be imported.
             CastError: The winner is not a `cast`.
         """
-        try:
-            factory = self._factories[name]
-        except KeyError:
-            factory = self._factory(name)
         if cast is None:
+            try:
+                factory = self._factories[name]
+            except KeyError:
+                factory = self._factory(name)
             return factory()
-        return _checked(factory(), cast, name)
+        return _checked(self.src(name), cast, name)
 
     def hook(self) -> Any:
         """A new instance of the winning hook: `src("hook")`."""
@@ -254,11 +252,12 @@ class Orchestrator:
             Closed: After `stop`.
             CastError: The service is not a `cast`.
         """
-        try:
-            service = self._live[name]
-        except KeyError:
-            service = self._supervisor.obtain(name)
-        return service if cast is None else _checked(service, cast, name)
+        if cast is None:
+            try:
+                return self._live[name]
+            except KeyError:
+                return self._supervisor.obtain(name)
+        return _checked(self.svc(name), cast, name)
 
     @overload
     def ctx(self, name: str, cast: None = None, *args: Any, **kwargs: Any) -> Any: ...
@@ -278,14 +277,24 @@ class Orchestrator:
             PluginLoadError: The winner could not be imported.
             CastError: The winner is not a `cast`.
         """
-        found, value = self._overrides.find("context", name)
-        made = overriding.made(value, *args, **kwargs) if found else self._context(name)(*args, **kwargs)
+        overridden = self._overrides.find("context", name)
+        make = self._context(name) if overridden is None else overridden.make
+        made = make(*args, **kwargs)
         return made if cast is None else _checked(made, cast, name)
 
+    @overload
+    def get(self, name: str, cast: None = None, *args: Any, **kwargs: Any) -> Any: ...
+    @overload
+    def get(self, name: str, cast: type[T], *args: Any, **kwargs: Any) -> T: ...
     def get(self, name: str, cast: type[Any] | None = None, *args: Any, **kwargs: Any) -> Any:
         """The persistent instance of a context, made at the first call; see `ctx`."""
-        return self._contexts.get(name, cast, *args, **kwargs)
+        kept = self._contexts.get(name, cast, *args, **kwargs)
+        return kept if cast is None else _checked(kept, cast, name)
 
+    @overload
+    def renew(self, name: str, cast: None = None, *args: Any, **kwargs: Any) -> Any: ...
+    @overload
+    def renew(self, name: str, cast: type[T], *args: Any, **kwargs: Any) -> T: ...
     def renew(self, name: str, cast: type[Any] | None = None, *args: Any, **kwargs: Any) -> Any:
         """A new persistent instance of a context in place of the one before; see `ctx`."""
         return self._contexts.renew(name, cast, *args, **kwargs)
@@ -319,10 +328,7 @@ class Orchestrator:
     def discover(self, force: bool = False) -> list[PluginRecord]:
         """Scans for plugins if that was not done, or again when forced; see `plugins`."""
         if force:
-            with self._lock:
-                self.settings.reset_declarations()
-                self._registry.drop_declared()
-                self._scan(force=True)
+            self._scan(force=True)
         return self.plugins()
 
     def explain(self, name: str, kind: Pillar | None = None) -> list[Candidate]:
@@ -356,7 +362,7 @@ class Orchestrator:
 
     def shared(self, factory: Callable[[], T]) -> T:
         """One object per orchestrator and factory, made at the first call: what its instances share."""
-        with self._lock:
+        with self._binding:
             if factory not in self._shared:
                 self._shared[factory] = factory()
             return cast("T", self._shared[factory])
@@ -495,9 +501,10 @@ class Orchestrator:
         def decorate(cls: C) -> C:
             brought = Brought("application")
             getattr(brought, pillar)(target=cls, **options)
+            self._registry.check(*brought.registrations)
+            self.settings.expect(*brought.expected())
             self._registry.add(*brought.registrations)
             mark(cls, pillar, options)
-            self._expect(brought.registrations)
             self._invalidate()
             return cls
 
@@ -506,24 +513,26 @@ class Orchestrator:
     def _apply(self, brought: Brought) -> None:
         """Takes what one plugin brings, all of it or nothing."""
         self._registry.check(*brought.registrations)
-        self.settings.declare(brought.distribution, brought.defaults, brought.variables)
+        self.settings.declare(brought.distribution, brought.defaults, brought.variables, brought.expected())
         self._registry.add(*brought.registrations)
-        self._expect(brought.registrations)
-
-    def _expect(self, registrations: Iterable[Registration]) -> None:
-        self.settings.expect(
-            *(setting for r in registrations for setting in (r.config, r.manifest) if setting is not None)
-        )
 
     def _discover(self) -> None:
         if not self._plugins.done:
             self._scan(force=False)
 
     def _scan(self, force: bool) -> None:
-        if self._plugins.discover(force):
-            self._registry.set_owners(self._plugins.owners())
-            self._failures_told.clear()
-            self._invalidate()
+        self._plugins.discover(force, before=self._forget_declared, after=self._settle)
+
+    def _forget_declared(self) -> None:
+        self.settings.reset_declarations()
+        for registration in self._registry.drop_declared():
+            self.settings.expect(*registration.settings)
+
+    def _settle(self) -> None:
+        """Takes up what a scan found, before anybody else may ask."""
+        self._registry.set_owners(self._plugins.owners())
+        self._failures_told.clear()
+        self._invalidate()
 
     def _invalidate(self) -> None:
         with self._lock:
@@ -534,14 +543,23 @@ class Orchestrator:
         """Finds the factory of a repository and keeps it until something changes who wins."""
         self._discover()
         generation = self._generation
-        found, value = self._overrides.find("repository", name)
-        if found:
-            factory: Callable[[], Any] = lambda: overriding.made(value)  # noqa: E731
-        else:
+        overridden = self._overrides.find("repository", name)
+        if overridden is None:
             self._tell_failures(name)
             cls = self._registry.load(self._registry.winner("repository", name))
-            bind = getattr(cls, "bind", None)
-            factory = bind(self) if bind is not None and getattr(bind, "__self__", None) is cls else cls
+        elif isinstance(overridden.value, type):
+            cls = overridden.value
+        else:
+            return self._kept(name, overridden.make, generation)
+        bind = getattr(cls, "bind", None)
+        if getattr(bind, "__self__", None) is not cls:  # not a class method
+            return self._kept(name, cls, generation)
+        with self._binding:
+            if generation == self._generation and name in self._factories:
+                return self._factories[name]
+            return self._kept(name, cast("Any", bind)(self), generation)
+
+    def _kept(self, name: str, factory: Callable[[], Any], generation: int) -> Callable[[], Any]:
         with self._lock:
             if generation == self._generation:
                 self._factories[name] = factory
@@ -603,10 +621,12 @@ class Orchestrator:
     def _after_fork(self) -> None:
         """In the child of a fork: new locks, no live services, no threads; the parent's are left alone."""
         self._lock = threading.RLock()
+        self._binding = threading.RLock()
         self._plugins.after_fork()
         self._registry.after_fork()
         self.settings.after_fork()
-        self._contexts.forget_lock()
+        self._contexts.after_fork()
+        self._overrides.after_fork()
         self._supervisor.forget()
         self._stored.forget()
         self._regenerator.forget()

@@ -5,19 +5,38 @@ Overrides are kept aside and change nothing that is registered, so that leaving 
 
 from __future__ import annotations
 
-import functools
-import inspect
+import copy
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from jsorc.errors import RegistrationError
-from jsorc.registry import Pillar
+from jsorc.registration import Pillar
 from jsorc.service import CommonService
+from jsorc.wrapping import Arguments, wrap
 
-__all__ = ["Override", "Overrides", "made"]
+__all__ = ["Overridden", "Override", "Overrides"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(eq=False, slots=True)
+class Overridden:
+    """What stands in place of a name.
+
+    Attributes:
+        value: An instance, or a class.
+        kept: The persistent instances that were made of it.
+    """
+
+    value: Any
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def make(self, *args: Any, **kwargs: Any) -> Any:
+        """The instance itself, or a new instance of the class."""
+        return self.value(*args, **kwargs) if isinstance(self.value, type) else self.value
 
 
 class Overrides:
@@ -30,32 +49,40 @@ class Overrides:
     def __init__(self, live: Callable[[str, Any], None]) -> None:
         self._live = live
         self._lock = threading.Lock()
-        self._stacks: dict[tuple[Pillar, str], list[tuple[object, Any]]] = {}
+        self._stacks: dict[tuple[Pillar, str], list[Overridden]] = {}
 
-    def find(self, pillar: Pillar, name: str) -> tuple[bool, Any]:
-        """Whether a name is overridden, and by what."""
+    def find(self, pillar: Pillar, name: str) -> Overridden | None:
+        """What a name is overridden by, if it is."""
         stack = self._stacks.get((pillar, name))
-        return (True, stack[-1][1]) if stack else (False, None)
+        return stack[-1] if stack else None
 
-    def push(self, pillar: Pillar, name: str, value: Any) -> object:
-        """Overrides a name; what is returned takes that back."""
-        token = object()
+    def kept(self, name: str) -> dict[str, Any] | None:
+        """Where the persistent instances of a context are kept that is overridden."""
+        overridden = self.find("context", name)
+        return None if overridden is None else overridden.kept
+
+    def push(self, pillar: Pillar, name: str, value: Any) -> Overridden:
+        """Overrides a name; what is returned is given to `take_back`."""
+        overridden = Overridden(value)
         with self._lock:
-            self._stacks.setdefault((pillar, name), []).append((token, value))
-            self._tell(pillar, name)
-        return token
+            self._replace(pillar, name, [*self._stacks.get((pillar, name), ()), overridden])
+        return overridden
 
-    def take_back(self, pillar: Pillar, name: str, token: object) -> None:
+    def take_back(self, pillar: Pillar, name: str, overridden: Overridden) -> None:
         """Ends one override; those made since stay on top."""
         with self._lock:
-            stack = self._stacks[(pillar, name)]
-            stack[:] = [entry for entry in stack if entry[0] is not token]
-            self._tell(pillar, name)
+            stack = [entry for entry in self._stacks[pillar, name] if entry is not overridden]
+            self._replace(pillar, name, stack)
 
-    def _tell(self, pillar: Pillar, name: str) -> None:
+    def after_fork(self) -> None:
+        """In the child of a fork: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+
+    def _replace(self, pillar: Pillar, name: str, stack: list[Overridden]) -> None:
+        # As a whole: `find` has no lock.
+        self._stacks[pillar, name] = stack
         if pillar == "service":
-            stack = self._stacks[(pillar, name)]
-            self._live(name, stack[-1][1] if stack else None)
+            self._live(name, stack[-1].value if stack else None)
 
 
 class Override:
@@ -81,7 +108,7 @@ class Override:
         self._pillar, self._name, self._value = pillar, name, value
         self._changed = changed
         self._fake_service = fake_service
-        self._entered: list[tuple[object, CommonService[Any] | None]] = []
+        self._entered: list[tuple[Overridden, CommonService[Any] | None]] = []
 
     def __enter__(self) -> Any:
         value, fake = self._value, None
@@ -93,8 +120,8 @@ class Override:
         return value
 
     def __exit__(self, *_: object) -> None:
-        token, fake = self._entered.pop()
-        self._overrides.take_back(self._pillar, self._name, token)
+        overridden, fake = self._entered.pop()
+        self._overrides.take_back(self._pillar, self._name, overridden)
         self._changed()
         if fake is not None:
             fake._retire("it was an override, which has ended")
@@ -102,31 +129,12 @@ class Override:
 
     def __call__(self, function: F) -> F:
         """Decorates a function, coroutine function or generator function: it runs within the override."""
-        if inspect.iscoroutinefunction(function):
 
-            @functools.wraps(function)
-            async def coroutine(*args: Any, **kwargs: Any) -> Any:
-                with self:
-                    return await function(*args, **kwargs)
+        @contextmanager
+        def around(*args: Any, **kwargs: Any) -> Iterator[Arguments]:
+            mine = copy.copy(self)  # calls that overlap must not end each other's
+            mine._entered = []
+            with mine:
+                yield args, kwargs
 
-            return cast("F", coroutine)
-        if inspect.isgeneratorfunction(function):
-
-            @functools.wraps(function)
-            def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-                with self:
-                    return (yield from function(*args, **kwargs))
-
-            return cast("F", generator)
-
-        @functools.wraps(function)
-        def plain(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return function(*args, **kwargs)
-
-        return cast("F", plain)
-
-
-def made(value: Any, *args: Any, **kwargs: Any) -> Any:
-    """What an override gives: the instance itself, or a new instance of the class."""
-    return value(*args, **kwargs) if isinstance(value, type) else value
+        return cast("F", wrap(function, around))

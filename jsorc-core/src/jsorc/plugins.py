@@ -10,24 +10,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import pluggy
 
 from jsorc import hookspecs
+from jsorc.distributions import CORE, Found, check_fence, core_version, found, normalise
 from jsorc.errors import JsOrcError, PluginLoadError, RegistrationError
 from jsorc.redaction import get_logger, mask_text
-from jsorc.registry import Owner, Pillar, Registration, normalise
+from jsorc.registration import Owner, Pillar, Registration
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+__all__ = ["Brought", "PluginRecord", "Plugins", "mark", "marks_of"]
 
-__all__ = ["CORE", "GROUP", "Brought", "PluginRecord", "Plugins", "mark", "marks_of"]
-
-GROUP = "jsorc.services"
-CORE = "jsorc-core"
 SLOW_IMPORT = 1.0
 """Seconds after which a plugin's import is worth a warning."""
 
@@ -108,6 +104,10 @@ class Brought:
         """See `hookspecs.Register`."""
         self._add("context", name, target, priority=priority)
 
+    def expected(self) -> list[str]:
+        """The settings that the registrations refer to."""
+        return [setting for registration in self.registrations for setting in registration.settings]
+
     def _add(self, pillar: Pillar, name: str, target: str | type, **options: Any) -> None:
         cls = target if isinstance(target, type) else None
         if cls is None and not isinstance(target, str):
@@ -177,40 +177,49 @@ class Plugins:
         """Every plugin that the last scan found, by distribution name."""
         return list(self._records)
 
-    def owners(self) -> dict[str, Owner]:
-        """Each plugin under the top-level package of its entry point."""
-        owners: dict[str, Owner] = {}
-        for record in self._records:
-            status = {"failed": f"failed: {record.error}", "blocked": "blocked"}.get(record.state, "")
-            package = record.target.partition(":")[0].partition(".")[0]
-            owners.setdefault(package, Owner(record.distribution, record.version, record.target, status))
-        return owners
+    def owners(self) -> list[Owner]:
+        """Each plugin, with what keeps its classes from being used."""
+        statuses = {"failed": "failed: {}", "blocked": "blocked"}
+        return [
+            Owner(
+                record.distribution,
+                record.version,
+                record.target,
+                statuses.get(record.state, "").format(record.error),
+            )
+            for record in self._records
+        ]
 
-    def discover(self, force: bool = False) -> bool:
-        """Scans the entry points, once, or again when forced.
+    def discover(self, force: bool, *, before: Callable[[], None], after: Callable[[], None]) -> None:
+        """Scans the entry points, once, or again when forced; others who ask wait for it.
 
-        Returns:
-            Whether a scan was made now.
+        Args:
+            force: Whether to scan again.
+            before: Called before the scan.
+            after: Called when the records are complete.
 
         Raises:
-            PluginLoadError: A plugin failed and `JSORC_STRICT=1`.
+            PluginLoadError: A plugin failed and `JSORC_STRICT=1`; the next call scans again.
         """
         if self._done and not force:
-            return False
+            return
         with self._lock:
             if self._scanning or not self._enabled or (self._done and not force):
-                return False
-            self._scanning = True
+                return
+            self._scanning, self._done = True, False
             try:
                 if force:
                     import importlib
 
                     importlib.invalidate_caches()
-                self._scan()
+                before()
+                try:
+                    self._scan()
+                finally:
+                    after()
                 self._done = True
             finally:
                 self._scanning = False
-        return True
 
     def each(self, hook: str, /, **arguments: Any) -> Iterator[tuple[str, Any]]:
         """Calls every implementation of a hook by itself, in pluggy's order.
@@ -256,38 +265,34 @@ class Plugins:
         return manager
 
     def _scan(self) -> None:
-        from importlib.metadata import entry_points
-
         self._manager = self._new_manager()
         self._records = []
         blocked, allowed = self._lists()
         strict = self._environ.get("JSORC_STRICT", "").strip().lower() in {"1", "true", "yes", "on"}
         self._load_core()
-        found = [(entry, *_distribution_of(entry)) for entry in entry_points(group=GROUP)]
-        for entry, distribution, version, requires in sorted(found, key=lambda row: (row[1], row[0].name)):
-            record = PluginRecord(entry.name, distribution, version, entry.value, "discovered")
-            if normalise(distribution) in blocked or (
-                allowed is not None and normalise(distribution) not in allowed
-            ):
-                self._records.append(replace(record, state="blocked"))
+        for plugin in found():
+            name = normalise(plugin.distribution)
+            if name in blocked or (allowed is not None and name not in allowed):
+                self._records.append(_record(plugin, "blocked"))
                 continue
             try:
-                _check_fence(distribution, requires)
-                self._load(entry, record)
+                self._load(plugin)
             except (Exception, SystemExit) as error:
-                text = mask_text(
-                    str(error) if isinstance(error, JsOrcError) else f"{type(error).__name__}: {error}"
-                )
-                self._records.append(replace(record, state="failed", error=text))
+                text = _text_of(error)
+                self._records.append(_record(plugin, "failed", text))
                 if strict:
                     raise PluginLoadError(
-                        f"plugin {entry.name!r} of {distribution} did not load: {text} (JSORC_STRICT is set)"
+                        f"plugin {plugin.name!r} of {plugin.distribution} did not load: {text} "
+                        "(JSORC_STRICT is set)"
                     ) from error
                 log.warning(
-                    "plugin %r of %s did not load and is left out: %s", entry.name, distribution, text
+                    "plugin %r of %s did not load and is left out: %s",
+                    plugin.name,
+                    plugin.distribution,
+                    text,
                 )
             else:
-                self._records.append(replace(record, state="loaded"))
+                self._records.append(_record(plugin, "loaded"))
 
     def _lists(self) -> tuple[set[str], set[str] | None]:
         def names(variable: str) -> set[str]:
@@ -298,35 +303,37 @@ class Plugins:
     def _load_core(self) -> None:
         from jsorc import plugin
 
-        brought = Brought(CORE, _core_version())
+        brought = Brought(CORE, core_version())
         plugin.jsorc_register(brought)
         self._apply(brought)
 
-    def _load(self, entry: EntryPoint, record: PluginRecord) -> None:
+    def _load(self, plugin: Found) -> None:
+        if plugin.entry is None:
+            raise PluginLoadError(plugin.error)
+        check_fence(plugin)
         began = time.monotonic()
-        found = entry.load()
+        loaded = plugin.entry.load()
         took = time.monotonic() - began
         if took > SLOW_IMPORT:
-            log.warning("plugin %r of %s took %.1f s to import", entry.name, record.distribution, took)
-        brought = Brought(record.distribution, record.version)
-        key = f"{record.distribution}:{record.name}"
-        if isinstance(found, type):
-            classes = [found]
-            if not list(marks_of(found)):
-                raise RegistrationError(f"{entry.value} is a class without a JsOrc decorator")
+            log.warning("plugin %r of %s took %.1f s to import", plugin.name, plugin.distribution, took)
+        brought = Brought(plugin.distribution, plugin.version)
+        key = f"{plugin.distribution}:{plugin.name}"
+        if isinstance(loaded, type):
+            classes = [loaded]
+            if not list(marks_of(loaded)):
+                raise RegistrationError(f"{plugin.target} is a class without a JsOrc decorator")
         else:
-            self._register(self._manager, found, key)
-            classes = _classes_of(found)
+            self._register(self._manager, loaded, key)
+            classes = _classes_of(loaded)
         try:
-            register = getattr(found, "jsorc_register", None)
-            if not isinstance(found, type) and self._manager.parse_hookimpl_opts(found, "jsorc_register"):
-                cast("Callable[..., None]", register)(brought)
+            if not isinstance(loaded, type) and self._manager.parse_hookimpl_opts(loaded, "jsorc_register"):
+                loaded.jsorc_register(brought)
             for cls in classes:
                 for pillar, options in marks_of(cls):
                     getattr(brought, pillar)(target=cls, **options)
-            if not brought.registrations and not self._manager.get_hookcallers(found):
+            if not brought.registrations and not self._manager.get_hookcallers(loaded):
                 raise RegistrationError(
-                    f"{entry.value} registers nothing: it has no @hookimpl and no decorated class"
+                    f"{plugin.target} registers nothing: it has no @hookimpl and no decorated class"
                 )
             self._apply(brought)
         except BaseException:
@@ -352,6 +359,17 @@ class Plugins:
             raise
 
 
+def _record(plugin: Found, state: State, error: str | None = None) -> PluginRecord:
+    return PluginRecord(plugin.name, plugin.distribution, plugin.version, plugin.target, state, error)
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return mask_text(str(error) if isinstance(error, JsOrcError) else f"{type(error).__name__}: {error}")
+    except Exception:  # an exception whose own text fails is a plugin's mistake like any other
+        return type(error).__name__
+
+
 def _by_keyword(implementation: pluggy.HookImpl) -> Callable[..., Any]:
     def call(**arguments: Any) -> Any:
         return implementation.function(*(arguments[name] for name in implementation.argnames))
@@ -370,41 +388,3 @@ def _classes_of(found: object) -> list[type]:
         and value.__module__.partition(".")[0] == package
         and MARKS in value.__dict__
     ]
-
-
-def _distribution_of(entry: EntryPoint) -> tuple[str, str, list[str]]:
-    # `dist.metadata` is parsed anew at each access, and `name`, `version` and `requires` each access it.
-    if entry.dist is None:
-        return entry.name, "unknown", []
-    metadata = entry.dist.metadata
-    name, version = metadata["Name"], metadata["Version"]
-    return str(name), str(version), [str(line) for line in metadata.get_all("Requires-Dist") or []]
-
-
-def _core_version() -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(CORE)
-    except PackageNotFoundError:
-        return None
-
-
-def _check_fence(distribution: str, requires: list[str]) -> None:
-    """Refuses a plugin that was built for another core, before it is imported."""
-    mine = [line for line in requires if normalise(line[: len(CORE)]) == CORE]
-    if not mine:
-        return
-    version = _core_version()
-    from packaging.requirements import Requirement
-
-    for line in mine:
-        requirement = Requirement(line)
-        if normalise(requirement.name) != CORE or (requirement.marker and not requirement.marker.evaluate()):
-            continue
-        if version is not None and not requirement.specifier.contains(version, prereleases=True):
-            raise PluginLoadError(
-                f"it needs {CORE}{requirement.specifier}, and {version} is installed. "
-                f'Mend it with: pip install "{CORE}{requirement.specifier}", '
-                f"or: pip install --upgrade {distribution}"
-            )

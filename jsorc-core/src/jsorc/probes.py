@@ -25,6 +25,8 @@ AT_ONCE = 32
 """Pings under way at a time."""
 RETRY = 1.0
 """Seconds between probes after the first that timed out."""
+SLACK = 64
+"""Outdated plans that are kept before they are cleared away."""
 SPACING = 0.1
 """Seconds between the beginnings of two probes that reports ask for, however many reports there are."""
 
@@ -123,9 +125,17 @@ class Prober:
 
     def _plan(self, watch: Watch, due: float) -> None:
         watch.due = due
+        if len(self._planned) > 2 * len(self._watches) + SLACK:
+            # What was replaced since would stay until its time comes, and its service with it.
+            self._planned = [entry for entry in self._planned if self._is_planned(entry)]
+            heapq.heapify(self._planned)
         heapq.heappush(self._planned, (due, next(self._order), watch))
         if self._next is None or due < self._next:
             self.wake.set()
+
+    def _is_planned(self, entry: tuple[float, int, Watch]) -> bool:
+        due, _, watch = entry
+        return watch.due == due and self._watches.get(watch.service.name) is watch
 
     def _plan_reported(self, watch: Watch) -> None:
         watch.reported = False

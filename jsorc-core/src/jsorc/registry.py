@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import cast
 
+from jsorc.distributions import normalise
 from jsorc.errors import NotRegistered, PluginLoadError, RegistrationError
 from jsorc.redaction import get_logger
+from jsorc.registration import APPLICATION, PILLARS, Candidate, Owner, Pillar, Registration, package_of
 
 __all__ = ["APPLICATION", "PILLARS", "Candidate", "Owner", "Pillar", "Registration", "Registry"]
-
-Pillar = Literal["service", "repository", "context"]
-PILLARS: tuple[Pillar, ...] = ("service", "repository", "context")
-
-APPLICATION = "application"
-"""Stands in place of a distribution name where the application itself registered a class."""
 
 OUR_SERVICES = {
     "elastic": "jsorc-elastic",
@@ -31,104 +27,9 @@ OUR_SERVICES = {
     "task": "jsorc-task",
 }
 
+_ASKED_BY: dict[Pillar, str] = {"service": "svc", "repository": "src", "context": "ctx"}
+
 log = get_logger("jsorc.registry")
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """One candidate for one name.
-
-    Attributes:
-        pillar: What kind of thing it is.
-        name: The name that it stands under.
-        target: `"package.module:Class"`.
-        priority: The highest wins.
-        distribution: Who brings it: a distribution's name, or `APPLICATION`.
-        version: The distribution's version.
-        config: For a service, the name of the setting that holds its config.
-        manifest: For a service, the name of the setting that holds its manifest.
-        proxy: For a service, whether a stand-in may take its place while stored settings are read.
-        needs: Services that must start first.
-        cls: The class, once it is known.
-    """
-
-    pillar: Pillar
-    name: str
-    target: str
-    priority: int = 0
-    distribution: str = APPLICATION
-    version: str | None = None
-    config: str | None = None
-    manifest: str | None = None
-    proxy: bool = False
-    needs: tuple[str, ...] = ()
-    cls: type | None = None
-
-    def __post_init__(self) -> None:
-        given: Mapping[str, Any] = {  # what a plugin gave may be of any type
-            name: getattr(self, name) for name in ("name", "priority", "config", "manifest", "needs")
-        }
-        of = f"{self.pillar} {self.name!r} ({self.target} of {self.distribution})"
-        if not isinstance(given["name"], str) or not given["name"]:
-            raise RegistrationError(f"{of}: a name is a string that is not empty")
-        if not isinstance(given["priority"], int) or isinstance(given["priority"], bool):
-            raise RegistrationError(
-                f"{of}: priority is {self.priority!r}; it must be an int, the highest wins"
-            )
-        module, colon, qualname = self.target.partition(":")
-        if not (module and colon and qualname):
-            raise RegistrationError(f"{of}: a target is written 'package.module:Class', not {self.target!r}")
-        for setting in (given["config"], given["manifest"]):
-            if setting is not None and not isinstance(setting, str):
-                raise RegistrationError(
-                    f"{of}: config and manifest are names of settings, such as "
-                    f"'{self.name.upper()}_CONFIG', not {type(setting).__name__}"
-                )
-        if isinstance(given["needs"], str) or not all(isinstance(need, str) for need in given["needs"]):
-            raise RegistrationError(f"{of}: needs is a list of service names, not {self.needs!r}")
-
-    @property
-    def package(self) -> str:
-        """The top-level package of the target."""
-        return self.target.partition(":")[0].partition(".")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A row of `explain`: one candidate and what became of it.
-
-    Attributes:
-        pillar: The pillar that the name stands in.
-        distribution: Who brings it.
-        version: Its version; None for the application's own.
-        priority: Its priority; None where the plugin did not load, so that nobody knows.
-        target: Its class, or the plugin's entry point where the plugin did not load.
-        status: `selected`, `pinned`, `outranked`, `tied`, `blocked` or `failed: …`.
-    """
-
-    pillar: Pillar
-    distribution: str
-    version: str | None
-    priority: int | None
-    target: str
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A discovered plugin as the registry sees it: whose the classes under a top-level package are.
-
-    Attributes:
-        distribution: The distribution's name.
-        version: Its version.
-        target: What its entry point names.
-        status: `""` when its classes may be used, else `blocked` or `failed: …`.
-    """
-
-    distribution: str
-    version: str | None
-    target: str
-    status: str = ""
 
 
 class Registry:
@@ -151,7 +52,7 @@ class Registry:
         self._bases = dict(bases or {})
         self._lock = threading.RLock()
         self._entries: dict[tuple[Pillar, str], dict[str, Registration]] = {}
-        self._owners: dict[str, Owner] = {}
+        self._owners: tuple[Owner, ...] = ()
         self._failures: dict[tuple[Pillar, str, str], str] = {}
         self._warned: set[tuple[str, ...]] = set()
 
@@ -185,18 +86,20 @@ class Registry:
         """In the child of a fork: another thread of the parent may have held the lock."""
         self._lock = threading.RLock()
 
-    def set_owners(self, owners: Mapping[str, Owner]) -> None:
-        """Says which plugin owns which top-level package, and whether its classes may be used."""
+    def set_owners(self, owners: Iterable[Owner]) -> None:
+        """Says which plugins there are, and whether their classes may be used."""
         with self._lock:
-            self._owners = dict(owners)
+            self._owners = tuple(owners)
 
-    def drop_declared(self) -> None:
-        """Forgets what plugins declared, before they are discovered anew; the application's own stays."""
+    def drop_declared(self) -> list[Registration]:
+        """Forgets what plugins declared, before they are discovered anew; returns the application's own."""
         with self._lock:
-            for entries in self._entries.values():
-                for target, registration in list(entries.items()):
-                    if registration.distribution != APPLICATION:
-                        del entries[target]
+            self._entries = {
+                key: {target: r for target, r in entries.items() if r.distribution == APPLICATION}
+                for key, entries in self._entries.items()
+            }
+            self._failures.clear()
+            return [registration for entries in self._entries.values() for registration in entries.values()]
 
     def names(self, pillar: Pillar) -> list[str]:
         """The names of a pillar that have a candidate which may be used, A to Z."""
@@ -311,7 +214,7 @@ class Registry:
         shown = {row.distribution for row in rows}
         rows += [
             Candidate(kind, owner.distribution, owner.version, None, owner.target, owner.status)
-            for owner in sorted(set(self._owners.values()), key=lambda o: o.distribution)
+            for owner in sorted(set(self._owners), key=lambda o: (o.distribution, o.target))
             if owner.status and owner.distribution not in shown
         ]
         return rows
@@ -333,16 +236,23 @@ class Registry:
         )
 
     def _owned(self, registration: Registration) -> Registration:
-        owner = self._owners.get(registration.package)
-        if owner is None or registration.distribution != APPLICATION:
+        """The registration under the name of the plugin that its class belongs to."""
+        if registration.distribution != APPLICATION:
             return registration
-        return replace(registration, distribution=owner.distribution, version=owner.version)
+        for owner in self._owners:
+            if package_of(owner.target) == registration.package:
+                return replace(registration, distribution=owner.distribution, version=owner.version)
+        return registration
 
     def _status_of_owner(self, registration: Registration) -> str:
-        if registration.distribution == APPLICATION:
-            return ""
-        owner = self._owners.get(registration.package)
-        return owner.status if owner and owner.distribution == registration.distribution else ""
+        """What keeps a decorated class from being used: its plugin failed, or is blocked."""
+        for owner in self._owners:
+            if (owner.distribution, package_of(owner.target)) == (
+                registration.distribution,
+                registration.package,
+            ):
+                return owner.status
+        return ""
 
     def _usable(self, pillar: Pillar, name: str) -> list[Registration]:
         return [r for r in self._ranked(pillar, name) if not self._status_of_owner(r)]
@@ -351,12 +261,12 @@ class Registry:
         for registration in usable:
             if _same_distribution(registration.distribution, pin):
                 return registration
-        broken = next((o for o in self._owners.values() if _same_distribution(o.distribution, pin)), None)
-        if broken is not None and broken.status:
-            raise PluginLoadError(
-                f"{pillar} {name!r} is pinned to {pin} (JSORC_CONFIG.use), whose plugin {broken.target} "
-                f"is {broken.status}. Mend that, or take the pin away."
-            )
+        for owner in self._owners:
+            if owner.status and _same_distribution(owner.distribution, pin):
+                raise PluginLoadError(
+                    f"{pillar} {name!r} is pinned to {pin} (JSORC_CONFIG.use), whose plugin {owner.target} "
+                    f"is {owner.status}. Mend that, or take the pin away."
+                )
         others = sorted({registration.distribution for registration in usable})
         raise NotRegistered(
             f"{pillar} {name!r} is pinned to {pin} (JSORC_CONFIG.use), which brings no such {pillar}. "
@@ -375,7 +285,10 @@ class Registry:
                 words.append(f"Did you mean {near[0]!r}?")
             if name in OUR_SERVICES and pillar in (None, "service"):
                 words.append(f"It comes with: pip install {OUR_SERVICES[name]}")
-        broken = [f"{o.distribution} is {o.status}" for o in set(self._owners.values()) if o.status]
+            elsewhere = [kind for kind in PILLARS if kind not in pillars and name in self.names(kind)]
+            if elsewhere:
+                words.append(f"It is a {elsewhere[0]}: ask JsOrc.{_ASKED_BY[elsewhere[0]]}({name!r}).")
+        broken = [f"{o.distribution} is {o.status}" for o in self._owners if o.status]
         if broken:
             words.append(f"Not used: {'; '.join(sorted(broken))}.")
         return " ".join(words)
@@ -415,13 +328,6 @@ def _ties(first: Registration, other: Registration) -> bool:
         and first.distribution != other.distribution
         and APPLICATION not in (first.distribution, other.distribution)
     )
-
-
-def normalise(distribution: str) -> str:
-    """A distribution's name as the packaging specifications compare it (PEP 503)."""
-    import re
-
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _same_distribution(one: str, other: str) -> bool:

@@ -74,12 +74,9 @@ class ServicePolicy:
             value: Any = getattr(self, name)
             if isinstance(value, bool) or not (isinstance(value, int | float) and 0 < value < 1e7):
                 raise ConfigError(f"{name} is {value!r}; it must be a number of seconds above 0")
-        if (
-            isinstance(self.ping_failures, bool)
-            or not isinstance(self.ping_failures, int)
-            or self.ping_failures < 1
-        ):
-            raise ConfigError(f"ping_failures is {self.ping_failures!r}; it must be an int of at least 1")
+        failures: Any = self.ping_failures
+        if isinstance(failures, bool) or not isinstance(failures, int) or failures < 1:
+            raise ConfigError(f"ping_failures is {failures!r}; it must be an int of at least 1")
 
     @staticmethod
     def split(config: Mapping[str, Any]) -> tuple[ServicePolicy, dict[str, Any]]:

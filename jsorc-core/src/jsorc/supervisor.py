@@ -164,7 +164,10 @@ class Supervisor:
                         return asking  # post_run() asks for its own service
                     self._refuse_cycle(asking, name)
                     if service is not None and not patient:
-                        return service  # a failed one is being tried again: nobody need wait for that
+                        # One that failed is being tried again: nobody need wait for that.
+                        fresh = start.service
+                        is_better = fresh is not None and fresh.is_running() and not service.is_running()
+                        return fresh if fresh is not None and is_better else service
                 mine = start is None
                 if start is None:
                     start = slot.starting = Start()
@@ -372,8 +375,8 @@ class Supervisor:
             if hung is not None and hung._hangs():
                 slot.hung = hung
                 raise ServiceUnavailable(
-                    f"{slot.name}: a thread of an earlier instance still hangs in run() or ping(), and nothing "
-                    "new begins beside it; give what it calls a timeout"
+                    f"{slot.name}: a thread of an earlier instance still hangs in run() or ping(), and "
+                    "nothing new begins beside it; give what it calls a timeout"
                 )
         slot.hung = None
 

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jsorc.testing.clock import FakeClock
     from jsorc.testing.hook_contract import HookContract
+    from jsorc.testing.service_contract import ServiceContract
 
-__all__ = ["FakeClock", "HookContract"]
+__all__ = ["FakeClock", "HookContract", "ServiceContract"]
 
-_HOMES = {"FakeClock": "jsorc.testing.clock", "HookContract": "jsorc.testing.hook_contract"}
+_HOMES = {
+    "FakeClock": "jsorc.testing.clock",
+    "HookContract": "jsorc.testing.hook_contract",
+    "ServiceContract": "jsorc.testing.service_contract",
+}
 
 
 def __getattr__(name: str) -> object:

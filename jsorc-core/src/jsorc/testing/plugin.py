@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["clock", "jsorc"]
 
 # The suites are not test modules by name, and their assertions should explain themselves all the same.
-pytest.register_assert_rewrite("jsorc.testing.hook_contract")
+pytest.register_assert_rewrite("jsorc.testing.hook_contract", "jsorc.testing.service_contract")
 
 
 @pytest.fixture
