@@ -112,6 +112,7 @@ class JsOrc:
     stop = _default.stop
     regenerate = _default.regenerate
     svc_reset = _default.svc_reset
+    svc_class = _default.svc_class
     svc_config = _default.svc_config
     svc_config_set = _default.svc_config_set
     svc_config_unset = _default.svc_config_unset

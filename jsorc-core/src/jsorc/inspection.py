@@ -90,4 +90,9 @@ def _winner(registry: Registry, pillar: Pillar, name: str) -> dict[str, Any]:
         winner = registry.winner(pillar, name)
     except JsOrcError as error:
         return {"winner": None, "problem": mask_text(str(error))}
-    return {"winner": winner.target, "distribution": winner.distribution, "version": winner.version}
+    return {
+        "winner": winner.target,
+        "distribution": winner.distribution,
+        "version": winner.version,
+        **({"setting": winner.config} if pillar == "service" else {}),
+    }

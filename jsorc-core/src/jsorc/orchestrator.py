@@ -32,6 +32,7 @@ from jsorc.supervisor import Supervisor
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from jsorc.control import ControlServer
     from jsorc.daemons import Daemons
     from jsorc.provisioning import LocalProvisioner
 
@@ -67,9 +68,8 @@ class Orchestrator:
         self._clock = clock
         self._lock = threading.RLock()
         self._plugins = Plugins(self._apply, environ, enabled=discover)
-        self._registry = Registry(
-            self._discover, lambda: self.settings.core().use, {"service": CommonService}
-        )
+        self._pins: Mapping[str, str] | None = None
+        self._registry = Registry(self._discover, self._present_pins, {"service": CommonService})
         self._announcer = Announcer(lambda: self._plugins.implementations("jsorc_state_changed"), clock)
         self._supervisor = Supervisor(
             self, self._registry, self._configuration, clock, self._announcer.announce
@@ -104,6 +104,7 @@ class Orchestrator:
         self._stopped = threading.Event()
         self._daemons: Daemons | None = None
         self._local: LocalProvisioner | None = None
+        self._control: ControlServer | None = None
         _in_children_of_forks(self)
 
     # -- declaring
@@ -415,6 +416,7 @@ class Orchestrator:
         self._discover()
         self.settings.warn_unknown()
         try:
+            self._open_control()
             self._regenerator.start()
         finally:
             leave_if_told()
@@ -444,6 +446,10 @@ class Orchestrator:
             self._stopped.set()
 
     def _stop(self, timeout: float, deadline: float) -> list[str]:
+        with self._lock:
+            control = self._control
+        if control is not None:
+            control.close()
         self._regenerator.stop()
         left = self._supervisor.stop(timeout * 0.8)
         with self._lock:
@@ -473,6 +479,15 @@ class Orchestrator:
         """
         registration = self._registry.winner("service", name)
         return self._configuration(registration, self._registry.load(registration))[0]
+
+    def svc_class(self, name: str) -> type[CommonService[Any]]:
+        """The class that wins the name of a service, imported; nothing is started.
+
+        Raises:
+            NotRegistered: No service has the name.
+            PluginLoadError: The winner could not be imported.
+        """
+        return self._registry.load(self._registry.winner("service", name))
 
     def svc_config_set(self, name: str, config: Mapping[str, Any]) -> ConfigChange:
         """Changes and stores a service's config, once a service with it was seen to run.
@@ -538,6 +553,14 @@ class Orchestrator:
         with self._lock:
             self._generation += 1
             self._factories.clear()
+            self._pins = None
+
+    def _present_pins(self) -> Mapping[str, str]:
+        """The pins, kept like the factories until something changes who wins."""
+        pins = self._pins
+        if pins is None:
+            pins = self._pins = self.settings.core().use
+        return pins
 
     def _factory(self, name: str) -> Callable[[], Any]:
         """Finds the factory of a repository and keeps it until something changes who wins."""
@@ -608,6 +631,19 @@ class Orchestrator:
             manifest = self.settings.resolve(registration.manifest, layer).value
         return config, manifest
 
+    def _open_control(self) -> None:
+        """Lets the `jsorc` command speak to this process, unless it is not to."""
+        config = self.settings.core()
+        if not config.control:
+            return
+        from jsorc.control import ControlServer, socket_path
+
+        path = socket_path(self.state_dir, config.namespace)
+        with self._lock:
+            if not self._stopping:
+                self._control = ControlServer(path, {"status": self.info, "regenerate": self.regenerate})
+                self._control.open()
+
     def _local_provisioner(self) -> LocalProvisioner:
         from jsorc.daemons import Daemons
         from jsorc.provisioning import LocalProvisioner
@@ -636,6 +672,9 @@ class Orchestrator:
             self._local.forget()
         if self._daemons is not None:
             self._daemons.forget()
+        if self._control is not None:
+            self._control.forget()
+            self._control = None
         for shared in self._shared.values():
             forget = getattr(shared, "after_fork", None)
             if forget is not None:

@@ -6,6 +6,7 @@ Pings run on threads of their own, so that one that hangs delays no other. What 
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import threading
@@ -40,7 +41,8 @@ class Watch:
     service: Service
     due: float | None = None
     began: float = float("-inf")
-    call: Call[None] | None = None
+    deadline: float = 0.0
+    ended: threading.Event | None = None
     reported: bool = False
     timeouts: int = 0
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=60))
@@ -105,19 +107,15 @@ class Prober:
         """
         now = self._clock.monotonic()
         with self._lock:
-            late = [watch for watch in self._probing if now >= _deadline(watch)]
+            late = [watch for watch in self._probing if now >= watch.deadline]
             self._probing.difference_update(late)
         for watch in late:
             self._timed_out(watch, None)
+        while (due := self._next_due()) is not None:
+            name = f"jsorc-ping-{due.service.name}"
+            Call(functools.partial(self._work, due), name=name, clock=self._clock)
         with self._lock:
-            while self._planned and len(self._probing) < AT_ONCE:
-                due, _, watch = self._planned[0]
-                if watch.due == due and due > now:
-                    break
-                heapq.heappop(self._planned)
-                if watch.due == due:
-                    self._begin(watch, now)
-            times = [_deadline(watch) for watch in self._probing]
+            times = [watch.deadline for watch in self._probing]
             if self._planned and len(self._probing) < AT_ONCE:
                 times.append(self._planned[0][0])
             self._next = min(times, default=None)
@@ -143,16 +141,33 @@ class Prober:
         if watch.due is None or due < watch.due:
             self._plan(watch, due)
 
-    def _begin(self, watch: Watch, now: float) -> None:
-        watch.due = None
-        if not self._current(watch):
-            return
-        watch.began = now
-        self._probing.add(watch)
-        # While an earlier ping hangs, the probe begins with no thread of its own, and fails at its deadline.
-        if watch.call is None or not watch.call.alive:
-            name = f"jsorc-ping-{watch.service.name}"
-            watch.service._ping = watch.call = Call(lambda: self._probe(watch), name=name, clock=self._clock)
+    def _next_due(self) -> Watch | None:
+        """Takes the next probe that is due and wants a thread; None when there is none, or too many are."""
+        now = self._clock.monotonic()
+        with self._lock:
+            while self._planned and len(self._probing) < AT_ONCE:
+                due, _, watch = self._planned[0]
+                if watch.due == due and due > now:
+                    break
+                heapq.heappop(self._planned)
+                if watch.due != due:
+                    continue
+                watch.due = None
+                if not self._current(watch):
+                    continue
+                watch.began, watch.deadline = now, now + watch.service.policy.ping_timeout
+                self._probing.add(watch)
+                # While an earlier ping hangs there is no thread for another: this probe fails at its deadline.
+                if watch.ended is None or watch.ended.is_set():
+                    watch.service._ping = watch.ended = threading.Event()
+                    return watch
+        return None
+
+    def _work(self, watch: Watch | None) -> None:
+        """Probes one service, and then, on the same thread, whatever else is due."""
+        while watch is not None:
+            self._probe(watch)
+            watch = self._next_due()
 
     def _probe(self, watch: Watch) -> None:
         service = watch.service
@@ -162,12 +177,12 @@ class Prober:
                 error = ServiceUnavailable(f"{service.name}: ping() returned False")
         except BaseException as raised:
             error = raised
+        assert watch.ended is not None
+        watch.ended.set()
         now = self._clock.monotonic()
         with self._lock:
             if watch not in self._probing:
                 return  # it was given up, and no later probe waits for its answer
-            if len(self._probing) == AT_ONCE:
-                self.wake.set()
             self._probing.discard(watch)
             watch.latencies.append(now - watch.began)
             if error is None:
@@ -199,10 +214,6 @@ class Prober:
 
     def _current(self, watch: Watch) -> bool:
         return self._watches.get(watch.service.name) is watch and watch.service.is_running()
-
-
-def _deadline(watch: Watch) -> float:
-    return watch.began + watch.service.policy.ping_timeout
 
 
 def _is_timeout(error: BaseException | None) -> bool:

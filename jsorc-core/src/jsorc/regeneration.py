@@ -17,7 +17,7 @@ from jsorc.daemons import Call, call
 from jsorc.errors import Closed, ConfigError, DatabaseReady, JsOrcError, NotRegistered
 from jsorc.plugins import Plugins
 from jsorc.redaction import get_logger, mask_text, scrub
-from jsorc.registry import Registry
+from jsorc.registry import Registration, Registry
 from jsorc.service import CommonService
 from jsorc.settings import JsOrcSettings
 from jsorc.stored_settings import StoredSettings
@@ -121,15 +121,8 @@ class Regenerator:
             if (name, always) in seen or (unseen and self._was_begun(name)):
                 return
             seen.add((name, always))
-            try:
-                registration = self._registry.winner("service", name)
-                config = self._settings.resolve(registration.config).value if registration.config else {}
-            except NotRegistered:
-                return
-            except JsOrcError:
-                config, registration = {"automated": True}, None  # its start says what is wrong
-            config = config if isinstance(config, dict) else {}
-            if config.get("enabled", True) is False or not (always or config.get("automated") is True):
+            registration, enabled, automated = self._intention(name)
+            if not enabled or not (always or automated):
                 return
             for need in registration.needs if registration is not None else ():
                 add(need, True)
@@ -141,6 +134,21 @@ class Regenerator:
         for name in self._registry.names("service"):
             add(name, name in preloaded)
         return found
+
+    def _intention(self, name: str) -> tuple[Registration | None, bool, bool]:
+        """Who stands for a service, and whether it is enabled and automated; a running one keeps its config."""
+        slot = self._supervisor.slot(name)
+        if slot is not None and slot.service is not None and slot.service.is_running():
+            return slot.registration, True, slot.service.automated
+        try:
+            registration = self._registry.winner("service", name)
+            config = self._settings.resolve(registration.config).value if registration.config else {}
+        except NotRegistered:
+            return None, False, False
+        except JsOrcError:
+            return None, True, True  # its start says what is wrong
+        config = config if isinstance(config, dict) else {}
+        return registration, config.get("enabled", True) is not False, config.get("automated") is True
 
     def _was_begun(self, name: str) -> bool:
         """Whether a service was started, or is being started, as its settings were then."""

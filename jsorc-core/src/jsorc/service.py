@@ -139,7 +139,7 @@ class CommonService(Generic[App]):
         self._deleted = False
         self._dropped = ""
         self._attempt: Call[None] | None = None
-        self._ping: Call[None] | None = None
+        self._ping: threading.Event | None = None
         self._ended = threading.Event()
         self._inherited_app: App | None = None
         self._daemons: Daemons | None = None
@@ -360,7 +360,8 @@ class CommonService(Generic[App]):
 
     def _hangs(self) -> bool:
         """Whether the thread of its start, or of a probe, still lives."""
-        return any(call is not None and call.alive for call in (self._attempt, self._ping))
+        starting = self._attempt is not None and self._attempt.alive
+        return starting or (self._ping is not None and not self._ping.is_set())
 
     def _run_phase(self) -> None:
         self.run()

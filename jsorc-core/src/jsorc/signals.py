@@ -14,6 +14,10 @@ from typing import Any
 __all__ = ["stop_on_signals"]
 
 
+REPEAT = 0.1
+"""Seconds between two signals to a main thread that has not begun to leave."""
+
+
 def stop_on_signals(stop: Callable[[], object]) -> Callable[[], None]:
     """Makes SIGTERM and SIGINT stop the orchestrator and then end the process with 128 + the signal's number.
 
@@ -29,9 +33,9 @@ def stop_on_signals(stop: Callable[[], object]) -> Callable[[], None]:
     Raises:
         ValueError: Not called from the main thread, which Python does not allow.
     """
-    owner = os.getpid()
+    owner, main = os.getpid(), threading.get_ident()
     received: list[int] = []
-    told, stopped = threading.Event(), threading.Event()
+    told, stopped, leaving = threading.Event(), threading.Event(), threading.Event()
     before: dict[int, Any] = {}
 
     def handle(number: int, _frame: object) -> None:
@@ -40,8 +44,12 @@ def stop_on_signals(stop: Callable[[], object]) -> Callable[[], None]:
             signal.signal(number, signal.SIG_DFL if previous is None else previous)
             os.kill(os.getpid(), number)
         elif stopped.is_set():
-            if threading.main_thread().is_alive():  # else the process is at its exit already
-                raise SystemExit(128 + received[0])
+            # Once: signals that came while the main thread waited are handled together when it wakes, and a
+            # second exception would break what the first one unwinds. At the exit it would only be noise.
+            if not leaving.is_set():
+                leaving.set()
+                if threading.main_thread().is_alive():
+                    raise SystemExit(128 + received[0])
         elif not received:
             received.append(number)
             told.set()
@@ -55,13 +63,25 @@ def stop_on_signals(stop: Callable[[], object]) -> Callable[[], None]:
             stop()
         finally:
             stopped.set()
-            os.kill(os.getpid(), received[0])  # the main thread wakes from whatever it waits in, and exits
+            # The main thread wakes from whatever it waits in, and exits. Again and again, since a signal that
+            # comes in the instant before it begins to wait would be seen only after the wait.
+            _signal_thread(main, received[0])
+            while not leaving.wait(REPEAT):
+                _signal_thread(main, received[0])
 
     threading.Thread(target=watch, name="jsorc-signals", daemon=True).start()
 
     def leave_if_told() -> None:
         if told.is_set():
             stopped.wait()
+            leaving.set()
             raise SystemExit(128 + received[0])
 
     return leave_if_told
+
+
+def _signal_thread(ident: int, number: int) -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(ident, number)
+    else:  # Windows: its main thread looks for signals when it next runs Python
+        signal.raise_signal(number)
