@@ -88,7 +88,7 @@ def pass_time(clock: FakeClock, call: Call[Any]) -> None:
     """Lets the waits of a wait with backoff pass, until the call ends."""
     while not call.wait(0):
         due, now = clock.next_due(), clock.monotonic()
-        if due is not None and 0 < due - now and due - now != pytest.approx(ANSWER_TIMEOUT):
+        if due is not None and due > now and due - now != pytest.approx(ANSWER_TIMEOUT):
             clock.advance(due - now)
 
 

@@ -57,11 +57,15 @@ def test_every_change_is_told_once_and_in_order() -> None:
     orchestrator.svc("thing")
     orchestrator.svc_reset("thing")
     orchestrator.stop()
-    assert listener.changes == [
-        ("thing", "NOT_STARTED", "STARTED"),
-        ("thing", "STARTED", "RUNNING"),
-        ("thing", "RUNNING", "NOT_STARTED"),
-    ] * 2
+    assert (
+        listener.changes
+        == [
+            ("thing", "NOT_STARTED", "STARTED"),
+            ("thing", "STARTED", "RUNNING"),
+            ("thing", "RUNNING", "NOT_STARTED"),
+        ]
+        * 2
+    )
 
 
 def test_a_failure_is_told_with_its_error() -> None:

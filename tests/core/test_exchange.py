@@ -1,4 +1,4 @@
-"""An instance put in place of another: the candidate proves itself first, and a failure restores the old one."""
+"""An instance in place of another: the candidate proves itself first, and a failure restores the old one."""
 
 from __future__ import annotations
 

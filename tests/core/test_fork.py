@@ -65,7 +65,9 @@ def test_the_child_has_no_threads_of_supervision_and_may_start_them_itself(
     assert in_child(ask) == [1, True, True]
 
 
-def test_locks_that_other_threads_of_the_parent_hold_are_free_in_the_child(orchestrator: Orchestrator) -> None:
+def test_locks_that_other_threads_hold_are_free_in_the_child(
+    orchestrator: Orchestrator,
+) -> None:
     service = orchestrator.svc("thing")
     release, held = threading.Event(), threading.Event()
     locks = [
@@ -93,7 +95,10 @@ def test_locks_that_other_threads_of_the_parent_hold_are_free_in_the_child(orche
     holder.start()
     assert held.wait(LONG)
     try:
-        assert in_child(lambda: [orchestrator.svc("thing").poke(), orchestrator.regenerate()]) == ["app 2", True]
+        assert in_child(lambda: [orchestrator.svc("thing").poke(), orchestrator.regenerate()]) == [
+            "app 2",
+            True,
+        ]
     finally:
         release.set()
         holder.join(LONG)

@@ -94,7 +94,8 @@ def test_each_service_is_probed_at_its_own_interval(doctor: Doctor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"), [(refuse, "refused"), (lambda: False, "ping() returned False"), (lambda: exit(1), "1")]
+    ("answer", "reason"),
+    [(refuse, "refused"), (lambda: False, "ping() returned False"), (lambda: exit(1), "1")],
 )
 def test_a_refusal_is_a_death_at_the_first_probe(
     answer: Callable[[], object], reason: str, doctor: Doctor
@@ -118,7 +119,7 @@ def test_none_is_not_false(doctor: Doctor) -> None:
     assert doctor.prober.tick() == 20
 
 
-def test_probes_that_hang_count_to_ping_failures_a_second_apart(doctor: Doctor, gate: threading.Event) -> None:
+def test_probes_that_hang_count_to_the_limit_a_second_apart(doctor: Doctor, gate: threading.Event) -> None:
     service = Patient(ping_failures=3)
     service.answer = lambda: gate.wait(LONG)
     doctor.prober.watch(service)

@@ -399,7 +399,7 @@ def test_a_class_that_cannot_be_imported_is_tried_at_each_pass_and_stops_no_othe
     assert "no_such_module" in caplog.text
 
 
-# regenerate()
+# Regeneration by hand
 
 
 def test_regenerate_brings_up_what_failed_whatever_the_backoff_says(make: Make) -> None:

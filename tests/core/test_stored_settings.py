@@ -293,9 +293,7 @@ class Asking(MemoryHook):
 def asking(proxy: bool, needs: list[str]) -> tuple[Orchestrator, type[Asking], type[Recorded]]:
     cls = recorded()
     orchestrator = Orchestrator(discover=False, environ={})
-    hook = type(
-        "Hook", (Asking,), {"answers": [], "ask": staticmethod(lambda: orchestrator.svc("thing"))}
-    )
+    hook = type("Hook", (Asking,), {"answers": [], "ask": staticmethod(lambda: orchestrator.svc("thing"))})
     orchestrator.repository("hook", needs=needs)(hook)
     orchestrator.service("thing", config="THING_CONFIG", proxy=proxy)(cls)
     orchestrator.configure(THING_CONFIG={"automated": True})

@@ -1,4 +1,4 @@
-"""Live services: one start however many ask, circles, what a failed one costs, exchange, and the ordered stop."""
+"""Live services: one start however many ask, circles, what a failed one costs, and the ordered stop."""
 
 from __future__ import annotations
 
@@ -113,9 +113,7 @@ def test_a_class_that_cannot_be_imported_raises_at_every_call_until_it_can(
     from jsorc.registry import Registration
 
     orchestrator = make()
-    orchestrator._registry.add(
-        Registration("service", "late", "late_module_of_test_supervisor:Late")
-    )
+    orchestrator._registry.add(Registration("service", "late", "late_module_of_test_supervisor:Late"))
     for _ in range(2):
         with pytest.raises(PluginLoadError):
             orchestrator.svc("late")
@@ -170,7 +168,9 @@ def test_three_threads_whose_services_ask_in_a_circle_are_told_so(make: Make) ->
     assert all(service.has_failed() for service in services)
     circles = [str(service.error) for service in services if isinstance(service.error, StartCycle)]
     assert len(circles) == 1
-    assert any(circle in circles[0] for circle in ("a -> b -> c -> a", "b -> c -> a -> b", "c -> a -> b -> c"))
+    assert any(
+        circle in circles[0] for circle in ("a -> b -> c -> a", "b -> c -> a -> b", "c -> a -> b -> c")
+    )
 
 
 def test_needs_that_form_a_circle_are_told_so(make: Make) -> None:
@@ -468,4 +468,3 @@ def test_a_stop_from_within_the_stop_returns_at_once(make: Make) -> None:
     orchestrator.svc("thing")
     stopping = Call(orchestrator.stop, name="stop")
     assert stopping.wait(4)
-

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
+import itertools
 import threading
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +28,6 @@ class Hopeless(CommonService[Any]):
     """Fails at every start, with a socket pair and a daemon in its hands."""
 
     began: list[float]
-    attempt: threading.Semaphore
 
     def run(self) -> None:
         self.began.append(self.clock.monotonic())
@@ -45,7 +45,7 @@ def figures() -> dict[str, int]:
     gc.collect()
     return {
         "threads": threading.active_count(),
-        "handles": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0,
+        "handles": len(list(Path("/proc/self/fd").glob("*"))),  # none where there is no /proc
         "kilobytes": tracemalloc.get_traced_memory()[0] // 1024,
     }
 
@@ -70,7 +70,9 @@ def test_attempts_follow_the_backoff_and_leave_nothing_behind(
     caplog.set_level(logging.CRITICAL, "jsorc")  # pytest would keep every line
     began: list[float] = []
     orchestrator = Orchestrator(discover=False, environ={}, clock=clock)
-    orchestrator.service("hopeless", config="HOPELESS_CONFIG")(type("Hopeless", (Hopeless,), {"began": began}))
+    orchestrator.service("hopeless", config="HOPELESS_CONFIG")(
+        type("Hopeless", (Hopeless,), {"began": began})
+    )
     orchestrator.configure(HOPELESS_CONFIG={"automated": True}, JSORC_CONFIG={"control": False})
     orchestrator.start()
     warm: dict[str, int] = {}
@@ -89,7 +91,7 @@ def test_attempts_follow_the_backoff_and_leave_nothing_behind(
         tracemalloc.stop()
         orchestrator.stop()
     assert len(began) == ATTEMPTS
-    for number, (before, at) in enumerate(zip(began, began[1:], strict=False)):
+    for number, (before, at) in enumerate(itertools.pairwise(began)):
         delay = min(CAP, BASE * 2.0**number)
         assert delay / 2 - 1e-6 <= at - before <= delay + 1e-6, f"attempt {number + 2}"
     assert began[1:] == pytest.approx(dues)

@@ -1,7 +1,7 @@
 """Row 6: `run()` hangs, on the machine's own clock.
 
-The service is FAILED at its `start_timeout`, what it returns late is discarded, others start meanwhile, and the
-stop does not wait for it.
+The service is FAILED at its `start_timeout`, what it returns late is discarded, others start meanwhile, and
+the stop does not wait for it.
 """
 
 from __future__ import annotations

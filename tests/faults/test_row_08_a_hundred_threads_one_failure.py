@@ -1,6 +1,6 @@
-"""Row 8: a hundred threads ask for a service whose start fails; two services ask for each other from two threads.
+"""Row 8: a hundred threads ask for a service whose start fails; two services ask for each other.
 
-Here the failing one is a Redis that is not there, and nothing waits for ever.
+The failing one is a Redis that is not there; the two are asked for by two threads. Nothing waits for ever.
 """
 
 from __future__ import annotations

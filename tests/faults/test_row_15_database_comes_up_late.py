@@ -69,7 +69,7 @@ def started(database: Database, clock: FakeClock, cls: Any) -> Any:
     while not starting.wait(0.001):
         due, now = clock.next_due(), clock.monotonic()
         # Only the waits between two attempts pass: an answer that is on its way has its time.
-        if due is not None and 0 < due - now and due - now not in (ANSWER_TIMEOUT, 60.0):
+        if due is not None and due > now and due - now not in (ANSWER_TIMEOUT, 60.0):
             clock.advance(due - now)
     try:
         return starting.result()
@@ -77,7 +77,9 @@ def started(database: Database, clock: FakeClock, cls: Any) -> Any:
         orchestrator.stop()
 
 
-def test_it_is_provisioned_once_waited_for_and_ends_the_process_once(clock: FakeClock, free_port: int) -> None:
+def test_it_is_provisioned_once_waited_for_and_ends_the_process_once(
+    clock: FakeClock, free_port: int
+) -> None:
     database = Database(free_port, clock)
     try:
         cls = recorded()

@@ -1,6 +1,6 @@
 """Row 23: the process forks with a Redis connected, as gunicorn and Celery's prefork do.
 
-The child uses none of its parent's sockets, starts its own service lazily, and ends without harm to the parent.
+The child uses none of its parent's sockets, starts its own service lazily, and does the parent no harm.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from tests.faults.conftest import server_pid
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-
-
 
 
 def test_the_child_connects_anew_and_the_parents_connection_goes_on(

@@ -1,7 +1,7 @@
 """Row 26: a secret in every setting that can hold one; it is looked for wherever a person or a log can see.
 
-Here: logs, `info`, `explain`, errors and their tracebacks, plugins, command lines of child processes, and files
-that others may read. The command line of `jsorc` has a test of its own.
+Here: logs, `info`, `explain`, errors and their tracebacks, plugins, command lines of child processes, and
+files that others may read. The command line of `jsorc` has a test of its own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Shown:
         self._texts.append(("plugins", repr(orchestrator.plugins())))
         for slot in orchestrator._supervisor.slots():
             if slot.service is not None:
-                self._texts.append(("service", f"{slot.service!r} {slot.service.details()}"))
+                self._texts.append(("service", repr(slot.service)))
                 self.error(slot.service.error)
 
     def process(self, pid: int) -> None:
@@ -69,7 +69,8 @@ class Shown:
     def holds(self, secret: str) -> list[str]:
         """Where the secret can be seen; what is looked for in nothing is not there."""
         log = "\n".join(
-            f"{record.getMessage()} {record.exc_text or ''} {record.__dict__}" for record in self._caplog.records
+            f"{record.getMessage()} {record.exc_text or ''} {record.__dict__}"
+            for record in self._caplog.records
         )
         assert self._texts
         return [what for what, text in [*self._texts, ("log", log + self._caplog.text)] if secret in text]

@@ -14,6 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from jsorc.orchestrator import Orchestrator
     from jsorc.provisioning import ProvisionResult
     from jsorc.service import CommonService, ServiceState
 
@@ -93,8 +94,21 @@ def jsorc_provision(
 
 
 @_typed(hookspec(firstresult=True))
-def jsorc_database_ready() -> bool | None:
-    """Says whether the database can be reached; None when the plugin has no database."""
+def jsorc_database_ready(orchestrator: Orchestrator) -> bool | None:
+    """Says whether the database can be reached; None when the plugin has no database.
+
+    Args:
+        orchestrator: The one that starts.
+    """
+
+
+@_typed(hookspec)
+def jsorc_database_prepare(orchestrator: Orchestrator) -> None:
+    """Brings the database up to date, by migrations for one; called in `start()` once the database answers.
+
+    Args:
+        orchestrator: The one that starts.
+    """
 
 
 @_typed(hookspec(firstresult=True))

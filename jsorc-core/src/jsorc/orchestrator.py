@@ -16,13 +16,13 @@ from jsorc import overriding
 from jsorc.clock import SYSTEM, Clock
 from jsorc.config_changes import ConfigChanges
 from jsorc.contexts import Contexts
-from jsorc.errors import CastError, Closed, NotRegistered
+from jsorc.errors import CastError, Closed, JsOrcError
 from jsorc.events import Announcer
 from jsorc.injection import Asked, Wanted, inject, wants
 from jsorc.plugins import Brought, PluginRecord, Plugins, mark
 from jsorc.redaction import get_logger
 from jsorc.regeneration import Readiness, Regenerator
-from jsorc.registration import PILLARS, Candidate, Pillar, Registration
+from jsorc.registration import Candidate, Pillar, Registration
 from jsorc.registry import Registry
 from jsorc.service import CommonService, checked_config
 from jsorc.settings import JsOrcSettings
@@ -76,6 +76,7 @@ class Orchestrator:
         )
         self._stored = StoredSettings(self.settings, lambda: self.src("hook"), clock)
         self._regenerator = Regenerator(
+            orchestrator=self,
             supervisor=self._supervisor,
             registry=self._registry,
             settings=self.settings,
@@ -314,9 +315,10 @@ class Orchestrator:
             kind: The pillar, where the name stands in more than one.
 
         Raises:
-            NotRegistered: Nothing has the name, so nothing would be overridden.
+            NotRegistered: Nothing has the name, so nothing would be overridden; or `kind` is to be said.
+            RegistrationError: The value cannot take the place of a service.
         """
-        pillar = kind or self._pillar_of(name)
+        pillar = self._registry.explain(name, kind)[0].pillar
         return overriding.Override(self._overrides, pillar, name, value, self._invalidate, self._fake_service)
 
     # -- asking about it
@@ -415,6 +417,7 @@ class Orchestrator:
         atexit.register(_stop_if_there, weakref.ref(self))
         self._discover()
         self.settings.warn_unknown()
+        self._notice_another_store()
         try:
             self._open_control()
             self._regenerator.start()
@@ -604,12 +607,6 @@ class Orchestrator:
     def _context(self, name: str) -> type:
         return self._registry.load(self._registry.winner("context", name))
 
-    def _pillar_of(self, name: str) -> Pillar:
-        kinds = [pillar for pillar in PILLARS if name in self._registry.names(pillar)]
-        if len(kinds) > 1:
-            raise NotRegistered(f"{name!r} stands in {' and '.join(kinds)}: say kind={kinds[0]!r}")
-        return kinds[0] if kinds else self._registry.explain(name)[0].pillar  # which raises
-
     def _fake_service(self, name: str, cls: type) -> CommonService[Any]:
         return self._supervisor.make(self._registry.winner("service", name), cls)
 
@@ -643,6 +640,17 @@ class Orchestrator:
             if not self._stopping:
                 self._control = ControlServer(path, {"status": self.info, "regenerate": self.regenerate})
                 self._control.open()
+
+    def _notice_another_store(self) -> None:
+        from jsorc.last_winner import warn_of_another_store
+
+        try:
+            winner = self._registry.winner("repository", "hook")
+        except JsOrcError:
+            return
+        pin = self.settings.explain("JSORC_CONFIG").get("use.hook")
+        if pin is None or pin.layer != "environment":  # who pins for one process means that process
+            warn_of_another_store(self.state_dir, self.settings.core().namespace, winner)
 
     def _local_provisioner(self) -> LocalProvisioner:
         from jsorc.daemons import Daemons

@@ -134,7 +134,10 @@ MARKS = "__jsorc_marks__"
 def mark(cls: type, pillar: Pillar, options: Mapping[str, Any]) -> None:
     """Leaves a decorator's options on the class itself, for every orchestrator that loads its plugin."""
     marks = cls.__dict__.get(MARKS, {})
-    setattr(cls, MARKS, {**marks, (pillar, options["name"]): dict(options)})
+    try:
+        setattr(cls, MARKS, {**marks, (pillar, options["name"]): dict(options)})
+    except TypeError:
+        return  # a class written in C takes no attributes, and is in no plugin's module
 
 
 def marks_of(cls: type) -> Iterator[tuple[Pillar, dict[str, Any]]]:

@@ -157,7 +157,7 @@ class Prober:
                     continue
                 watch.began, watch.deadline = now, now + watch.service.policy.ping_timeout
                 self._probing.add(watch)
-                # While an earlier ping hangs there is no thread for another: this probe fails at its deadline.
+                # While an earlier ping hangs there is no thread for another: this one fails at its deadline.
                 if watch.ended is None or watch.ended.is_set():
                     watch.service._ping = watch.ended = threading.Event()
                     return watch

@@ -6,6 +6,7 @@ thread of the interval pass. How one start is done is `supervisor`'s.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ DEFAULT_INTERVAL = 10.0
 """Seconds between two interval passes where the setting cannot be read."""
 ANSWER_TIMEOUT = 5.0
 """Seconds that a plugin has to say whether the database is ready or this replica leads."""
+PREPARE_TIMEOUT = 600.0
+"""Seconds that a plugin has to migrate the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Regenerator:
     """The regeneration of one orchestrator.
 
     Args:
+        orchestrator: Given to plugins, and not looked at here.
         supervisor: Starts services.
         registry: Says which services there are, and what they need.
         settings: Says which of them are to run.
@@ -67,6 +71,7 @@ class Regenerator:
     def __init__(
         self,
         *,
+        orchestrator: Any,
         supervisor: Supervisor,
         registry: Registry,
         settings: JsOrcSettings,
@@ -75,6 +80,7 @@ class Regenerator:
         stored: StoredSettings,
         clock: Clock,
     ) -> None:
+        self._orchestrator = orchestrator
         self._supervisor = supervisor
         self._registry = registry
         self._settings = settings
@@ -95,7 +101,7 @@ class Regenerator:
         self._looking: threading.Event | None = None
         self._explained: set[str] = set()
         self._kept: frozenset[str] = frozenset()
-        self._complained = ""
+        self._complained = self._why = ""
         self._thread: threading.Thread | None = None
 
     # -- what is to run
@@ -136,7 +142,7 @@ class Regenerator:
         return found
 
     def _intention(self, name: str) -> tuple[Registration | None, bool, bool]:
-        """Who stands for a service, and whether it is enabled and automated; a running one keeps its config."""
+        """Who stands for a service, whether it is enabled, and automated; a running one keeps its config."""
         slot = self._supervisor.slot(name)
         if slot is not None and slot.service is not None and slot.service.is_running():
             return slot.registration, True, slot.service.automated
@@ -175,6 +181,7 @@ class Regenerator:
             DatabaseReady: The database was not there and is now: the process must start again.
         """
         self._database_stage()
+        self._prepare_database()
         self._started = self._supervisor.supervised = self._passing = True
         # It runs from now on, so that what runs already is probed while something else takes its time.
         self._thread = threading.Thread(target=self._loop, name="jsorc-regeneration", daemon=True)
@@ -212,7 +219,9 @@ class Regenerator:
                 raise DatabaseReady(config.exit_code)
             now = self._clock.monotonic()
             delay = backoff.failed(now) - now
-            log.warning("waiting for the database: attempt %d, again in %.1f s", backoff.failures, delay)
+            log.warning(
+                "waiting for the database: attempt %d, again in %.1f s%s", backoff.failures, delay, self._why
+            )
             self._clock.wait(self._stopping, delay)
         raise Closed("the wait for the database was ended by JsOrc.stop()")
 
@@ -228,12 +237,19 @@ class Regenerator:
 
     def _database_ready(self) -> bool | None:
         """Whether the database answers; None where no plugin has one. What raises or hangs: not ready."""
-        answered = False
+        answered, self._why = False, ""
         for name, implementation in self._plugins.implementations("jsorc_database_ready"):
             try:
-                ready = call(implementation, ANSWER_TIMEOUT, name=f"jsorc-database-{name}", clock=self._clock)
+                ready = call(
+                    functools.partial(implementation, orchestrator=self._orchestrator),
+                    ANSWER_TIMEOUT,
+                    name=f"jsorc-database-{name}",
+                    clock=self._clock,
+                )
             except (Exception, SystemExit) as error:
-                log.debug("jsorc_database_ready of %s: %s", name, error)
+                if isinstance(error, ConfigError):
+                    raise  # to wait would not mend it
+                self._why = mask_text(f": {name} says {type(error).__name__}: {error}")
                 answered = True
                 continue
             if ready is not None:
@@ -242,6 +258,19 @@ class Regenerator:
             log.warning("DB_REGEN_CONFIG is enabled, and no plugin answers jsorc_database_ready")
             return None
         return False
+
+    def _prepare_database(self) -> None:
+        """Lets plugins migrate; where one fails, what needs the database says so itself."""
+        for name, implementation in self._plugins.implementations("jsorc_database_prepare"):
+            try:
+                call(
+                    functools.partial(implementation, orchestrator=self._orchestrator),
+                    PREPARE_TIMEOUT,
+                    name=f"jsorc-prepare-database-{name}",
+                    clock=self._clock,
+                )
+            except (Exception, SystemExit) as error:
+                log.error("%s did not prepare the database: %s", name, mask_text(str(error)))
 
     def _bring_up_all(self, names: list[str], work: Callable[[str], None]) -> None:
         """Does the work for services side by side, for each after those of them that it needs."""

@@ -333,7 +333,7 @@ class CommonService(Generic[App]):
                 for phase in phases:
                     phase()
             except BaseException as error:  # SystemExit is a failed start, not the end of the process
-                outcome.append(error)
+                outcome.append(scrub(error))
             else:
                 outcome.append(None)
             ended.set()

@@ -1,4 +1,4 @@
-"""Asks a question in a forked child of the test, where the parent's threads, locks and sockets are not its own.
+"""Asks a question in a forked child of the test, where threads, locks and sockets are the parent's.
 
 What a child must find there is said by whoever asks.
 """

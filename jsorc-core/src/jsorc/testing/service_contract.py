@@ -137,8 +137,7 @@ class ServiceContract:
         self.stop_server()
         began = time.monotonic()
         with pytest.raises(JsOrcError) as failure:
-            if service.ping() is False:
-                raise ServiceUnavailable("ping() returned False")
+            _ping(service)
         assert time.monotonic() - began < service.policy.ping_timeout + _GRACE
         assert str(failure.value)
 
@@ -279,6 +278,11 @@ class _Listening:
 
         with self._changed:
             assert self._changed.wait_for(there, timeout), f"{state} was not seen, only {self._states}"
+
+
+def _ping(service: CommonService[Any]) -> None:
+    if service.ping() is False:
+        raise ServiceUnavailable("ping() returned False")
 
 
 def _secrets_in(value: Any, secret_keys: tuple[str, ...], *, secret: bool = False) -> Iterator[str]:
