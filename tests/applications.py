@@ -34,16 +34,15 @@ class Application:
         self._mark = uuid.uuid4().hex
         self._lines: queue.Queue[str] = queue.Queue()
         self.output: list[str] = []
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("JSORC_", "REDIS_"))
-        }
+        # Unbuffered, a line is written in pieces, which those of a forked child come between.
+        unwanted = ("JSORC_", "REDIS_", "PYTHONUNBUFFERED")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
             env={
                 **inherited,
                 **environ,
                 "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-                "PYTHONUNBUFFERED": "1",
                 "TEST_MARK": self._mark,
             },
             stdin=subprocess.PIPE,

@@ -382,7 +382,7 @@ grandchild.wait()
     child = daemons.processes()["family"]
     wait_until(lambda: any(line.startswith("grandchild") for line in child.last_lines()))
     grandchild = os.pidfd_open(int(child.last_lines()[-1].split()[1]))
-    assert daemons.stop(0.5) == []
+    assert daemons.stop(2.0) == []
     assert child.poll() == -signal.SIGKILL
     assert ended_within(grandchild, LONG)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from jsorc.testing.clock import FakeClock
 from tests.services import LONG, Listener, ask_from_threads, orchestrator_with, recorded
 
 STARTED, RUNNING = ServiceState.STARTED, ServiceState.RUNNING
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    gate = threading.Event()
-    yield gate
-    gate.set()
 
 
 class Slow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,13 +12,6 @@ from jsorc import Orchestrator
 from jsorc.daemons import Call
 from jsorc.errors import Closed, ServiceUnavailable, StaleRevision, StartCycle
 from tests.services import LONG, Listener, Recorded, orchestrator_with, recorded
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    gate = threading.Event()
-    yield gate
-    gate.set()
 
 
 class Store:

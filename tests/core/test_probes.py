@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -66,13 +66,6 @@ class Doctor:
 @pytest.fixture
 def doctor(clock: FakeClock) -> Doctor:
     return Doctor(clock)
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    gate = threading.Event()
-    yield gate
-    gate.set()
 
 
 def refuse() -> None:
@@ -266,6 +259,23 @@ def test_many_hanging_probes_hold_up_the_rest_only_to_their_deadline(
     assert healthy.pinged.empty()
     doctor.clock.advance(2)
     doctor.probe(healthy)
+
+
+def test_failures_that_take_their_time_hold_up_no_probe(clock: FakeClock, gate: threading.Event) -> None:
+    def slow(_: CommonService[Any], __: BaseException) -> None:
+        gate.wait(LONG)
+
+    doctor = Doctor(clock)
+    doctor.prober = Prober(clock, slow)
+    for number in range(2 * AT_ONCE):
+        dying = Patient(f"dying{number}")
+        dying.answer = refuse
+        doctor.prober.watch(dying)
+    healthy = Patient("healthy")
+    doctor.prober.watch(healthy)
+    doctor.clock.advance(10)
+    doctor.prober.tick()
+    healthy.pinged.get(timeout=LONG)
 
 
 def test_a_clear_ends_all_probing(doctor: Doctor) -> None:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from jsorc import CommonService, Orchestrator
+from jsorc import CommonService
 from jsorc.daemons import Call
-from jsorc.errors import CastError, Closed, ConfigError, DeadlineExceeded, ServiceUnavailable
+from jsorc.errors import CastError, Closed, DeadlineExceeded, ServiceUnavailable
 from jsorc.redaction import MASK
-from jsorc.service import ServicePolicy, ServiceState
+from jsorc.service import ServiceState
 from jsorc.testing.clock import FakeClock
 from tests.services import LONG, Recorded, orchestrator_with, recorded
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """Opened at the end, so that no thread of a test is left hanging in it."""
-    gate = threading.Event()
-    yield gate
-    gate.set()
 
 
 def by_hand(cls: type[Recorded], clock: FakeClock | None = None, **config: Any) -> Recorded:
@@ -321,101 +310,3 @@ def test_the_poke_of_a_replaced_instance_says_that_it_was_replaced() -> None:
     orchestrator.stop()
     with pytest.raises(ServiceUnavailable, match="stopped with its orchestrator"):
         orchestrator._supervisor.slots()[0].service.poke()  # type: ignore[union-attr]
-
-
-# Config
-
-
-def test_the_keys_of_the_policy_do_not_reach_the_config() -> None:
-    given = {"host": "here", "automated": True, "ping_interval": 3, "nested": {"list": [1]}}
-    service = by_hand(recorded(), **given)
-    assert service.config == {"host": "here", "nested": {"list": [1]}}
-    assert (service.enabled, service.automated, service.quiet) == (True, True, False)
-    assert service.policy.ping_interval == 3
-    service.config["nested"]["list"].append(2)
-    assert given["nested"] == {"list": [1]}
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("enabled", "yes"),
-        ("automated", 1),
-        ("quiet", None),
-        ("start_timeout", 0),
-        ("start_timeout", float("nan")),
-        ("ping_interval", -1),
-        ("ping_timeout", "2"),
-        ("ping_timeout", True),
-        ("ping_failures", 0),
-        ("ping_failures", 1.5),
-        ("ping_failures", True),
-    ],
-)
-def test_a_policy_that_makes_no_sense_is_refused(key: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=key):
-        ServicePolicy.split({key: value})
-
-
-@dataclasses.dataclass
-class ThingConfig:
-    host: str = "localhost"
-    port: int = 80
-    password: str | None = None
-
-
-class Typed(Recorded):
-    Config = ThingConfig
-    journal: list[str] = []  # noqa: RUF012
-    made: list[Recorded] = []  # noqa: RUF012
-    steps: dict[str, Any] = {}  # noqa: RUF012
-
-
-def orchestrator_of_typed(**config: Any) -> Orchestrator:
-    return orchestrator_with({"thing": Typed}, thing=config)
-
-
-def test_a_config_model_fills_in_what_is_missing() -> None:
-    assert orchestrator_of_typed(port=81).svc("thing").config == {
-        "host": "localhost",
-        "port": 81,
-        "password": None,
-    }
-
-
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
-        ({"prot": 1}, ["THING_CONFIG", "prot", "application", "port"]),
-        ({"port": "eighty"}, ["THING_CONFIG", "port", "application"]),
-        ({"start_timeout": "soon"}, ["THING_CONFIG", "start_timeout", "application"]),
-        ({"ping_failures": 0}, ["ping_failures"]),
-        ({"enabled": "yes"}, ["THING_CONFIG", "enabled"]),
-    ],
-)
-def test_a_config_that_does_not_fit_is_a_failed_service_whose_error_names_setting_key_and_layer(
-    config: dict[str, Any], words: list[str]
-) -> None:
-    service = orchestrator_of_typed(**config).svc("thing")
-    assert service.has_failed()
-    assert isinstance(service.error, ConfigError)
-    for word in words:
-        assert word in str(service.error)
-
-
-def test_a_secret_of_a_wrong_type_is_not_shown() -> None:
-    assert "12345" not in str(orchestrator_of_typed(password=[12345]).svc("thing").error)
-
-
-def test_an_init_that_raises_is_a_failed_service() -> None:
-    service = orchestrator_with({"thing": recorded(init=boom)}).svc("thing")
-    assert service.has_failed()
-    with pytest.raises(ServiceUnavailable, match="boom"):
-        service.poke()
-
-
-def test_quiet_keeps_warnings_and_above() -> None:
-    service = by_hand(recorded(), quiet=True)
-    service.name = "a-quiet-one"
-    assert not service.log.isEnabledFor(logging.INFO)
-    assert service.log.isEnabledFor(logging.WARNING)

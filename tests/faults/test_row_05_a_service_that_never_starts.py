@@ -6,8 +6,8 @@ The attempts follow the backoff, for ever, and leave nothing behind.
 from __future__ import annotations
 
 import gc
-import logging
 import itertools
+import logging
 import threading
 import tracemalloc
 from pathlib import Path

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -269,7 +270,8 @@ def ask(path: Path, what: str, timeout: float = 10.0) -> dict[str, Any]:
     deadline = time.monotonic() + timeout
     with _connect(path, timeout) as server:
         try:
-            _send(server, {"ask": what})
+            with suppress(BrokenPipeError):  # it has left, and may have said why before
+                _send(server, {"ask": what})
             line = _Lines(server, LONGEST_ANSWER).next(deadline - time.monotonic())
             answer = json.loads(line) if line is not None else None
         except (TimeoutError, DeadlineExceeded):
@@ -291,10 +293,10 @@ def _connect(path: Path, timeout: float) -> socket.socket:
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         server.settimeout(timeout)
+        server.connect(os.fspath(path))
         owner = path.stat().st_uid
         if owner != os.getuid():
             raise ServiceUnavailable(f"the control socket {path} belongs to another user (uid {owner})")
-        server.connect(os.fspath(path))
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         server.close()
         raise ServiceUnavailable(

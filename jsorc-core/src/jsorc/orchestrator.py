@@ -457,11 +457,12 @@ class Orchestrator:
         left = self._supervisor.stop(timeout * 0.8)
         with self._lock:
             local, daemons = self._local, self._daemons
+        # The last two seconds are for those who come last, even where the services took all of theirs.
         if local is not None:
-            local.stop(max(1.0, deadline - self._clock.monotonic()))
+            local.stop(max(1.0, deadline - self._clock.monotonic() - 2.0))
         if daemons is not None:
-            left += daemons.stop(max(1.0, deadline - self._clock.monotonic()), final=True)
-        self._announcer.close(1.0)
+            left += daemons.stop(max(0.5, deadline - self._clock.monotonic() - 1.0), final=True)
+        self._announcer.close(min(1.0, max(0.1, deadline - self._clock.monotonic())))
         return left
 
     def regenerate(self) -> bool:
@@ -657,6 +658,8 @@ class Orchestrator:
         from jsorc.provisioning import LocalProvisioner
 
         with self._lock:
+            if self._stopping:
+                raise Closed("the orchestrator was stopped; it starts no server any more")
             if self._local is None:
                 self._daemons = Daemons("the local provisioner", clock=self._clock)
                 self._local = LocalProvisioner(self.state_dir / "locks", self._clock, self._daemons)

@@ -195,7 +195,7 @@ class Prober:
         if _is_timeout(error):
             self._timed_out(watch, error)
         elif self._current(watch):
-            self._died(service, error)
+            self._tell(service, error)
 
     def _timed_out(self, watch: Watch, error: BaseException | None) -> None:
         service, policy = watch.service, watch.service.policy
@@ -210,6 +210,10 @@ class Prober:
             f"{service.name}: {watch.timeouts} probes in a row had no answer within {policy.ping_timeout:g} s"
         )
         reason.__cause__ = error
+        self._tell(service, reason)
+
+    def _tell(self, service: Service, reason: BaseException) -> None:
+        # Beside this thread, which has other services to probe: the handlers of a failure may take seconds.
         Call(lambda: self._died(service, reason), name=f"jsorc-failed-{service.name}", clock=self._clock)
 
     def _current(self, watch: Watch) -> bool:

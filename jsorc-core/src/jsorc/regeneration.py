@@ -458,6 +458,8 @@ class Regenerator:
             return None
         next_due: float | None = None
         for name, slot in list(self._supervisor.failing.items()):
+            if not self._is_idle(name):
+                continue  # its end wakes the pass; and only then is what `due` says the latest
             service, due = slot.service, slot.backoff.due
             if service is None or due is None or not (service.automated or name in self._kept):
                 continue
@@ -483,9 +485,12 @@ class Regenerator:
     def _begin_alone(self, name: str, work: Callable[[str], None]) -> None:
         """Begins the work for one service, unless that is under way, or a whole pass is."""
         with self._lock:
-            recovering = self._recovering.get(name)
-            if not self._passing and (recovering is None or recovering.is_set()):
+            if not self._passing and self._is_idle(name):
                 self._recovering[name] = self._begin(name, work)
+
+    def _is_idle(self, name: str) -> bool:
+        recovering = self._recovering.get(name)
+        return recovering is None or recovering.is_set()
 
     def _keep(self, names: list[str]) -> None:
         """Notes what is to run, and so is started again when it failed."""

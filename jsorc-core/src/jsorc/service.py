@@ -21,11 +21,17 @@ from jsorc.redaction import get_logger, mask_text, scrub
 from jsorc.validation import Resolved, validate
 
 if TYPE_CHECKING:
+    import typing_extensions
+
     from jsorc.provisioning import LocalProcess
+
+    # With a default, so that a strict checker lets `class Redis(CommonService)` leave the app's type out.
+    App = typing_extensions.TypeVar("App", default=Any)
+else:
+    App = TypeVar("App")
 
 __all__ = ["STARTING", "CommonService", "ServicePolicy", "ServiceState"]
 
-App = TypeVar("App")
 T = TypeVar("T")
 
 HANDLER_TIMEOUT = 5.0
