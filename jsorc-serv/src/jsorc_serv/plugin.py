@@ -1,0 +1,76 @@
+"""What this distribution brings to JsOrc: settings, environment names, targets and commands.
+
+Nothing but `jsorc` is imported here; Django is, when the hook is used or the database is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jsorc import hookimpl
+
+if TYPE_CHECKING:
+    from jsorc.hookspecs import Register
+
+__all__ = ["jsorc_cli", "jsorc_database_ready", "jsorc_register"]
+
+
+@hookimpl
+def jsorc_register(register: Register) -> None:
+    """Registers, at priority 2, the repository `hook`.
+
+    Args:
+        register: Takes what is brought.
+    """
+    register.settings(
+        SERV_CONFIG={
+            "database": {
+                "url": None,
+                "host": None,
+                "port": 5432,
+                "user": None,
+                "password": None,
+                "name": "postgres",
+                "path": None,
+                "connect_timeout": 3,
+                "statement_timeout": 30.0,
+                "lock_timeout": 5.0,
+                "migrate_timeout": 600.0,
+            },
+        },
+        DB_REGEN_MANIFEST="jsorc_serv:manifest.yaml",
+    )
+    register.env(
+        DATABASE_URL="SERV_CONFIG.database.url",
+        POSTGRES_HOST="SERV_CONFIG.database.host",
+        POSTGRES_PORT="SERV_CONFIG.database.port",
+        POSTGRES_USER="SERV_CONFIG.database.user",
+        POSTGRES_PASSWORD="SERV_CONFIG.database.password",  # noqa: S106 - the key's name, not a password
+        DBNAME="SERV_CONFIG.database.name",
+    )
+    register.repository("hook", "jsorc_serv.hook:OrmHook", priority=2)
+
+
+@hookimpl
+def jsorc_database_ready() -> bool | None:
+    """Says whether the hook's database answers.
+
+    Returns:
+        True where it answers; the embedded SQLite always does.
+    """
+    from jsorc import JsOrc
+    from jsorc_serv.readiness import database_answers
+
+    return database_answers(JsOrc.orchestrator)
+
+
+@hookimpl
+def jsorc_cli(app: Any) -> None:
+    """Adds `jsorc copy`.
+
+    Args:
+        app: The `typer.Typer` application.
+    """
+    from jsorc_serv.commands import add_commands
+
+    add_commands(app)
