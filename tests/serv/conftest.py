@@ -6,27 +6,15 @@ How a PostgreSQL is started is in postgres.py, the project in project.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jsorc import Orchestrator
+from tests.conftest import start_or_skip
 from tests.serv.postgres import PostgresServer
-from tests.servers import MissingProgram, free_port
-
-__all__ = ["start_postgres_or_skip"]
-
-
-def start_postgres_or_skip(server: PostgresServer) -> PostgresServer:
-    """Start a server; where its programs are missing the test is skipped, and under CI it fails."""
-    try:
-        return server.start()
-    except MissingProgram as missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+from tests.servers import free_port
 
 
 @pytest.fixture(scope="session")
@@ -47,23 +35,8 @@ def shared_postgres(postgres_port: int) -> Iterator[PostgresServer]:
     """One PostgreSQL for all tests that leave it running."""
     server = PostgresServer(postgres_port)
     try:
-        yield start_postgres_or_skip(server)
+        yield start_or_skip(server)
     finally:
-        server.remove()
-
-
-@pytest.fixture
-def make_postgres() -> Iterator[Callable[..., PostgresServer]]:
-    """Starts servers: `make_postgres(password=…)`; all are removed after the test."""
-    made: list[PostgresServer] = []
-
-    def make(*, started: bool = True, **options: Any) -> PostgresServer:
-        server = PostgresServer(**options)
-        made.append(server)
-        return start_postgres_or_skip(server) if started else server
-
-    yield make
-    for server in made:
         server.remove()
 
 

@@ -5,6 +5,7 @@ It runs as another user than root, since PostgreSQL refuses root; nothing here k
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -114,8 +115,12 @@ class PostgresServer:
         """End the server and its children as a crash would, and return when it is gone."""
         assert self._process is not None, "the server was not started"
         if self._process.poll() is None:
-            # Its children notice that it is gone and end by themselves, but not before it can start again.
-            os.killpg(self._process.pid, signal.SIGKILL)
+            children = _children_of(self._process.pid)
+            self._process.kill()
+            # They would end by themselves when they notice, which is too late for a start right after.
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
         self._process.wait()
         self._process = None
 
@@ -169,6 +174,16 @@ def _programs() -> Path:
     if not versions:
         raise MissingProgram("no PostgreSQL: apt-get install postgresql")
     return versions[-1].parent
+
+
+def _children_of(parent: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The name, in parentheses, may hold anything; what follows is the state and the parent.
+            if int(status.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(status.parent.name))
+    return found
 
 
 def _user() -> str | None:

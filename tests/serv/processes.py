@@ -11,7 +11,8 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 __all__ = ["Script", "environment"]
 
@@ -36,7 +37,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 class Script:
-    """One Python process.
+    """One Python process; as a context manager it is over at the end of the block, whatever happened.
 
     Args:
         code: What it runs.
@@ -56,11 +57,32 @@ class Script:
             text=True,
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        with self._process:  # closes its pipes
+            pass
+
     def tell(self, line: str) -> None:
         """Write a line to its standard input."""
         assert self._process.stdin is not None
         self._process.stdin.write(line)
         self._process.stdin.flush()
+
+    def hear(self) -> Any:
+        """The next line of its standard output, as JSON; fails with what it said when it has ended."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"the script has ended:\n{self._process.communicate()[1]}"
+        return json.loads(line)
 
     def finish(self, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Wait for its end, and return status and output."""

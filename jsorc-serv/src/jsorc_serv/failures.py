@@ -39,6 +39,8 @@ def explain(error: Error, connection: BaseDatabaseWrapper, *, commit: bool = Fal
     """
     scrub(error)
     driver: Any = error.__cause__
+    if getattr(driver, "_pgconn", None) is not None:
+        driver._pgconn = None  # psycopg hangs the connection on its errors, and on that the password
     text = mask_text(_first_line(str(error)))
     if isinstance(error, TransactionManagementError):
         message, known = (

@@ -61,6 +61,8 @@ def jsorc_database_ready() -> bool | None:
     from jsorc import JsOrc
     from jsorc_serv.readiness import database_answers
 
+    # Who asks may be another orchestrator; this one must know the names of its settings all the same.
+    JsOrc.plugins()
     return database_answers(JsOrc.orchestrator)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jsorc.errors import ConfigError, PluginLoadError, ServiceUnavailable
@@ -15,7 +16,7 @@ from jsorc.settings import JsOrcSettings
 if TYPE_CHECKING:
     from jsorc.orchestrator import Orchestrator
 
-__all__ = ["database_answers", "ensure_django"]
+__all__ = ["database_answers", "ensure_django", "make_folder"]
 
 _CONFIGURING = threading.RLock()
 if hasattr(os, "register_at_fork"):
@@ -79,6 +80,25 @@ def database_answers(orchestrator: Orchestrator) -> bool:
     return True
 
 
+def make_folder(database: str) -> None:
+    """Makes the folder of an SQLite file where it is missing, for this user alone.
+
+    Args:
+        database: The path of the file.
+
+    Raises:
+        ServiceUnavailable: It cannot be made.
+    """
+    folder = Path(database).parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServiceUnavailable(
+            f"the folder {folder} of the database cannot be made: {error.strerror or error}. Give the user "
+            "the right to make it, free space, or set SERV_CONFIG.database.path"
+        ) from error
+
+
 def _configure(settings: JsOrcSettings) -> None:
     import django
     from django.conf import settings as configured
@@ -86,7 +106,10 @@ def _configure(settings: JsOrcSettings) -> None:
     from jsorc_serv.project import django_settings
 
     chosen = django_settings(settings)
-    if "postgresql" in chosen["DATABASES"]["default"]["ENGINE"]:
+    database = chosen["DATABASES"]["default"]
+    if "sqlite3" in database["ENGINE"]:
+        make_folder(database["NAME"])
+    else:
         # Django finds out only half-way through its setup, which cannot be repeated.
         try:
             import psycopg  # noqa: F401
