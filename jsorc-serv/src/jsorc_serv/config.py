@@ -17,7 +17,7 @@ from msgspec import Meta, convert
 from jsorc.errors import ConfigError
 from jsorc.settings import JsOrcSettings, validate
 
-__all__ = ["Config", "Database", "database_settings", "read_config"]
+__all__ = ["Config", "Database", "Throttle", "data_folder", "database_settings", "read_config"]
 
 _URL_FORM = (
     "It looks like postgresql://user:password@host:5432/name or sqlite:////path/of/the.sqlite3, with special "
@@ -58,14 +58,53 @@ class Database:
 
 
 @dataclass(kw_only=True)
+class Throttle:
+    """`SERV_CONFIG.throttle`: what one user, token or address may ask for in a minute; 0 sets no limit.
+
+    Attributes:
+        reads: Requests that change nothing.
+        changes: Requests that change something.
+        logins: Attempts to log in, and refused tokens, of one address.
+    """
+
+    reads: Annotated[int, Meta(ge=0)] = 600
+    changes: Annotated[int, Meta(ge=0)] = 60
+    logins: Annotated[int, Meta(ge=0)] = 10
+
+
+@dataclass(kw_only=True)
 class Config:
     """`SERV_CONFIG`.
 
     Attributes:
         database: The database of the embedded Django.
+        host: The address that `jsorc serve` binds; without `https` only a loopback one.
+        port: The port that it binds.
+        https: Whether people reach it by HTTPS: by a proxy of `trusted_proxies`, or by the TLS files below.
+        tls_certificate_file: The certificate chain, as PEM, where the server itself speaks TLS.
+        tls_key_file: The key of the certificate.
+        allowed_hosts: The names that people reach it by, besides the loopback ones.
+        trusted_proxies: The addresses whose X-Forwarded-For and -Proto are believed.
+        secret_key: Django's SECRET_KEY; None for one that is generated and kept in the data folder.
+        public_status: Whether the states may be read without a login.
+        max_body_bytes: The longest body of a request.
+        hsts_seconds: How long a browser shall insist on HTTPS, where `https` is true.
+        throttle: Limits of how often.
     """
 
     database: Database = field(default_factory=Database)
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    https: bool = False
+    tls_certificate_file: str | None = None
+    tls_key_file: str | None = None
+    allowed_hosts: list[str] = field(default_factory=list)
+    trusted_proxies: list[str] = field(default_factory=lambda: ["127.0.0.1"])
+    secret_key: str | None = field(default=None, repr=False)
+    public_status: bool = False
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 1 << 20
+    hsts_seconds: Annotated[int, Meta(ge=1)] = 3600
+    throttle: Throttle = field(default_factory=Throttle)
 
 
 def read_config(settings: JsOrcSettings) -> Config:

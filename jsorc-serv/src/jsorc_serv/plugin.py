@@ -37,6 +37,18 @@ def jsorc_register(register: Register) -> None:
                 "lock_timeout": 5.0,
                 "migrate_timeout": 600.0,
             },
+            "host": "127.0.0.1",
+            "port": 8000,
+            "https": False,
+            "tls_certificate_file": None,
+            "tls_key_file": None,
+            "allowed_hosts": [],
+            "trusted_proxies": ["127.0.0.1"],
+            "secret_key": None,
+            "public_status": False,
+            "max_body_bytes": 1 << 20,
+            "hsts_seconds": 3600,
+            "throttle": {"reads": 600, "changes": 60, "logins": 10},
         },
         DB_REGEN_MANIFEST="jsorc_serv:manifest.yaml",
     )
@@ -47,6 +59,7 @@ def jsorc_register(register: Register) -> None:
         POSTGRES_USER="SERV_CONFIG.database.user",
         POSTGRES_PASSWORD="SERV_CONFIG.database.password",  # noqa: S106 - the key's name, not a password
         DBNAME="SERV_CONFIG.database.name",
+        DJANGO_SECRET_KEY="SERV_CONFIG.secret_key",  # noqa: S106 - the key's name, not a key
     )
     register.repository("hook", "jsorc_serv.hook:OrmHook", priority=2)
 
@@ -68,11 +81,13 @@ def jsorc_database_ready() -> bool | None:
 
 @hookimpl
 def jsorc_cli(app: Any) -> None:
-    """Adds `jsorc copy`.
+    """Adds `jsorc copy`, `jsorc serve` and `jsorc token`.
 
     Args:
         app: The `typer.Typer` application.
     """
     from jsorc_serv.commands import add_commands
+    from jsorc_serv.serve_commands import add_serving_commands
 
     add_commands(app)
+    add_serving_commands(app)

@@ -1,6 +1,7 @@
 """The embedded project as a settings module: `DJANGO_SETTINGS_MODULE=jsorc_serv.settings`.
 
-It reads the settings of the default orchestrator when it is imported; what they hold is told in `project`.
+It reads the settings of the default orchestrator when it is imported; what they hold is told in `project`
+and `web`.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from jsorc import JsOrc
-from jsorc_serv.project import django_settings
+from jsorc_serv.web import web_settings
 
 JsOrc.plugins()  # which finds the plugins, and with them the names of their settings
-_settings = django_settings(JsOrc.orchestrator.settings)
+_settings = web_settings(JsOrc.orchestrator.settings)
 _database = _settings["DATABASES"]["default"]
 if "sqlite3" in _database["ENGINE"]:
     # A command of Django connects before anything of JsOrc is asked.
