@@ -111,6 +111,11 @@ class PostgresServer:
             self.kill()
         self._process = None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server and to each of its children, as SIGSTOP and SIGCONT."""
+        for pid in (self.pid, *_children_of(self.pid)):
+            os.kill(pid, number)
+
     def kill(self) -> None:
         """End the server and its children as a crash would, and return when it is gone."""
         assert self._process is not None, "the server was not started"

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from jsorc import redaction
+from jsorc_serv.deadlines import Watch, Watchdog
 
 __all__ = ["Connections"]
 
@@ -23,6 +25,7 @@ class Connections:
     def __init__(self) -> None:
         self._inherited: list[BaseDatabaseWrapper] = []
         self._threads = threading.local()
+        self._watchdog = Watchdog()
 
     def usable(self, alias: str) -> BaseDatabaseWrapper:
         """Gives this thread's connection, and closes it first where it is known to be broken.
@@ -43,12 +46,30 @@ class Connections:
             connection.close_if_unusable_or_obsolete()
         return connection
 
+    def watching(
+        self, connection: BaseDatabaseWrapper, seconds: float
+    ) -> AbstractContextManager[Watch | None]:
+        """Ends what is asked during a block when the server does not answer; SQLite has no server.
+
+        Args:
+            connection: This thread's connection, which is made here if it was not.
+            seconds: How long the block may take.
+
+        Returns:
+            A context manager whose value tells whether the block was ended.
+        """
+        if connection.vendor != "postgresql":
+            return nullcontext()
+        connection.ensure_connection()
+        return self._watchdog.watching(connection.connection, seconds)
+
     def after_fork(self) -> None:
         """In the child of a fork: the thread connects anew, and the parent's connection is left alone."""
         for alias in self._threads.__dict__:
             self._inherited.append(connections[alias])
             del connections[alias]
         self._threads = threading.local()
+        self._watchdog.after_fork()
 
 
 class _End:

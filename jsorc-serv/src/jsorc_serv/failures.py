@@ -26,13 +26,16 @@ _UNKNOWN = "Whether the commit took place is unknown; the staged work is kept, a
 _NOTHING = "Nothing of the commit was stored; the staged work is kept, and committing again is safe."
 
 
-def explain(error: Error, connection: BaseDatabaseWrapper, *, commit: bool = False) -> JsOrcError:
+def explain(
+    error: Error, connection: BaseDatabaseWrapper, *, commit: bool = False, ended: bool = False
+) -> JsOrcError:
     """The error to raise in place of one of Django's; raise it `from` the one given, which is scrubbed.
 
     Args:
         error: What was raised.
         connection: The connection that raised it.
         commit: Whether staged work was being written, whose fate is then told.
+        ended: Whether the connection was shut down, since the server did not answer in time.
 
     Returns:
         ServiceUnavailable, or DeadlineExceeded, which is one too.
@@ -53,10 +56,12 @@ def explain(error: Error, connection: BaseDatabaseWrapper, *, commit: bool = Fal
         known = True
     else:
         state = getattr(driver, "sqlstate", None) or ""
+        if ended:
+            state, text = "", "timeout: nothing was heard of it any more, so the connection was given up."
         kind, message = _postgresql(state, text, error, connection)
         # Without a connection nothing was sent.
-        known = connection.connection is None or (
-            bool(state) and not state.startswith(("08", "57P", "40003"))
+        known = not ended and (
+            connection.connection is None or (bool(state) and not state.startswith(("08", "57P", "40003")))
         )
     return kind(f"{message} {_NOTHING if known else _UNKNOWN}" if commit else message)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from jsorc.orchestrator import Orchestrator
     from jsorc.unit_of_work import Changes
+    from jsorc_serv.deadlines import Watch
     from jsorc_serv.models import StoredGlob, StoredObject
 
     Model = type[StoredObject] | type[StoredGlob]
@@ -35,6 +36,8 @@ __all__ = ["OrmStore"]
 _CREATE_ATTEMPTS = 10
 _DELETE_CHUNK = 900
 """Names of one DELETE; Django lets SQLite have 999 parameters."""
+_MARGIN = 2.0
+"""Seconds that the answer of a living server, that it ended a statement, may take to arrive."""
 _WRITE_CHUNK = 5_000
 """Rows of one INSERT on PostgreSQL, which takes 65,535 parameters where they are bound by the server."""
 
@@ -51,6 +54,7 @@ class OrmStore:
         self._connections = orchestrator.shared(Connections)
         self._lock = threading.Lock()
         self._prepared: frozenset[str] = frozenset()
+        self._statement_timeout: float | None = None
 
     def load_objects(self, ids: Sequence[str]) -> dict[str, str]:
         """Reads objects in one statement, and so of one moment; missing ones are left out."""
@@ -78,7 +82,7 @@ class OrmStore:
             ServiceUnavailable: The database does not answer; the global may have been created.
         """
         model = self._models()[1]
-        with self._session(self._write_alias()) as connection:
+        with self._session(self._write_alias(), statements=4) as connection:
             table = connection.ops.quote_name(model._meta.db_table)
             insert = f"INSERT INTO {table} (id, text) VALUES (%s, %s) ON CONFLICT (id) DO NOTHING"  # noqa: S608
             for _ in range(_CREATE_ATTEMPTS):
@@ -101,7 +105,7 @@ class OrmStore:
         """
         objects, globs = self._models()
         with (
-            self._session(self._write_alias(), commit=True) as connection,
+            self._session(self._write_alias(), commit=True, statements=_statements(changes)) as connection,
             transaction.atomic(connection.alias),
         ):
             _write(connection, objects, changes.objects, changes.destroyed_objects)
@@ -155,16 +159,25 @@ class OrmStore:
 
     @contextmanager
     def _session(
-        self, alias: str, *, commit: bool = False, prepare: bool = True
+        self, alias: str, *, commit: bool = False, prepare: bool = True, statements: int = 1
     ) -> Iterator[BaseDatabaseWrapper]:
-        """This thread's connection; what goes wrong with it is explained."""
+        """This thread's connection; it has time for so many statements, and what goes wrong is explained."""
         connection = self._connections.usable(alias)
+        watch: Watch | None = None
         try:
             if prepare and alias not in self._prepared:
                 self._prepare(connection)
-            yield connection
+            with self._connections.watching(connection, statements * self._patience()) as watch:
+                yield connection
         except Error as error:
-            raise explain(error, connection, commit=commit) from error
+            ended = watch is not None and watch.expired
+            raise explain(error, connection, commit=commit, ended=ended) from error
+
+    def _patience(self) -> float:
+        """Seconds that one statement may take before its server is given up: more than it gives itself."""
+        if self._statement_timeout is None:
+            self._statement_timeout = read_config(self._settings).database.statement_timeout
+        return self._statement_timeout + _MARGIN
 
     def _prepare(self, connection: BaseDatabaseWrapper) -> None:
         """Checks the kind of a database and, where JsOrc looks after it, migrates it."""
@@ -187,6 +200,15 @@ class OrmStore:
             finally:
                 self._lock.release()
         self._prepared |= {connection.alias}
+
+
+def _statements(changes: Changes) -> int:
+    """How many statements a commit takes at most, with those that begin and end its transaction."""
+    saved = -(-len(changes.objects) // _WRITE_CHUNK) - (-len(changes.globs) // _WRITE_CHUNK)
+    destroyed = -(-len(changes.destroyed_objects) // _DELETE_CHUNK) - (
+        -len(changes.destroyed_globs) // _DELETE_CHUNK
+    )
+    return saved + destroyed + 2
 
 
 def _read(connection: BaseDatabaseWrapper, model: Model, names: Sequence[str]) -> dict[str, str]:
