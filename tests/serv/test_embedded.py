@@ -200,3 +200,18 @@ except Exception as error:
     ).answer()
     assert kind == "ServiceUnavailable"
     assert str(blocked) in message
+
+
+def test_the_database_stage_goes_on_at_once_on_sqlite(tmp_path: Path) -> None:
+    code = (
+        PRINT
+        + """
+JsOrc.start()
+with JsOrc.src("hook") as hook:
+    hook.save_obj("a", 1)
+print(json.dumps(JsOrc.src("hook").get_obj("a")))
+JsOrc.stop()
+"""
+    )
+    allowed = {"JSORC_PLUGINS_ALLOW": "jsorc-serv", "JSORC_DB_REGEN_CONFIG__ENABLED": "true"}
+    assert Script(code, tmp_path, **allowed).answer() == 1
