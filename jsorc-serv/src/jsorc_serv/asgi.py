@@ -22,6 +22,7 @@ def _build() -> App:
     from jsorc_serv.current import orchestrator
     from jsorc_serv.status.feed import feed_of
 
+    feed_of(orchestrator())  # which takes note of changes from now on, not from the first look
     most = serv_config().max_body_bytes
     return Lifespan(Limits(django, most), orchestrator, lambda: feed_of(orchestrator()).close())
 

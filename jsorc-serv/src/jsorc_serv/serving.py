@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsorc import JsOrc
-from jsorc.errors import ConfigError
+from jsorc.errors import ConfigError, ServiceUnavailable
 from jsorc.redaction import get_logger
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ log = get_logger("jsorc.serv")
 SETTINGS = "jsorc_serv.settings"
 MOST_CONNECTIONS = 1000
 """Connections at a time; more are answered 503."""
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
 DRAIN = 5
 """Seconds that requests under way have when the server stops."""
 
@@ -158,8 +161,9 @@ def _run(config: Config, host: str, port: int) -> None:
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=DRAIN,
     )
-    listener = settings.bind_socket()
-    bound = listener.getsockname()[1]
+    listener = _bind(host, port)
+    bound: int = listener.getsockname()[1]
+    log.info("bound to %s port %d", host, bound)
     base = _address(config, host, bound)
     say(f"JsOrc is at {base}/")
     link = first_link(base)
@@ -172,6 +176,18 @@ def _run(config: Config, host: str, port: int) -> None:
     finally:
         listener.close()
         JsOrc.stop()  # which the server has done, unless it never came to serve
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        # Address reuse is the default of create_server: a site that was just stopped can be started again.
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ServiceUnavailable(
+            f"{host} port {port} cannot be bound: {error.strerror or error}. Stop what listens there, or "
+            "choose another with --host and --port, or SERV_CONFIG.host and SERV_CONFIG.port"
+        ) from error
 
 
 def _address(config: Config, host: str, port: int) -> str:

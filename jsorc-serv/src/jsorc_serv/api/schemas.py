@@ -22,6 +22,7 @@ __all__ = [
     "Service",
     "Setting",
     "Settings",
+    "StateChange",
 ]
 
 JsonObject = dict[str, Any]
@@ -83,6 +84,15 @@ class Candidates(Schema):
     problem: str | None = None
 
 
+class StateChange(Schema):
+    """A service entered a state."""
+
+    at: Annotated[float, Field(description="seconds since 1970")]
+    service: str
+    state: str
+    error: str | None = None
+
+
 class Info(Schema):
     """Everything at once."""
 
@@ -95,6 +105,7 @@ class Info(Schema):
     services: list[Service]
     names: list[Candidates]
     plugins: list[Plugin]
+    changes: Annotated[list[StateChange], Field(description="the last changes of state, latest last")]
 
 
 class ConfigOut(Schema):

@@ -9,14 +9,16 @@ import asyncio
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jsorc import Orchestrator, hookimpl
+from jsorc import CommonService, Orchestrator, ServiceState, hookimpl
+from jsorc.redaction import mask_text
 from jsorc_serv.status.picture import for_anybody, picture
 
-__all__ = ["Feed", "Full", "Picture", "feed_of"]
+__all__ = ["Feed", "Full", "Picture", "Watch", "feed_of"]
 
 FRESH = 0.2
 """Seconds that a picture serves everybody."""
@@ -24,6 +26,8 @@ LOOK = 1.0
 """Seconds between two looks at what nobody announces, such as probes."""
 BEAT = 5.0
 """Seconds without news after which a watcher is sent a sign of life."""
+REMEMBERED = 30
+"""Changes of state that a picture tells of."""
 LIFETIME = 300.0
 """Seconds after which a watcher must come again, and show again who it is."""
 MOST = 100
@@ -62,6 +66,7 @@ class Feed:
         self._clock = clock
         self._orchestrator: Orchestrator | None = None
         self._closed = False
+        self._changes: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -89,6 +94,12 @@ class Feed:
                 present = self._take()
             return present
 
+    def changed(self, service: CommonService[Any], state: ServiceState, error: BaseException | None) -> None:
+        """Takes note of a change of state, however short it lasts; see `news`."""
+        why = mask_text(f"{type(error).__name__}: {error}") if error is not None else None
+        self._changes.append({"at": time.time(), "service": service.name, "state": str(state), "error": why})
+        self.news()
+
     def news(self) -> None:
         """Tells that something changed: the next picture is a new one, and the watchers are woken."""
         self._stale = True  # before the lock is free: a picture that is being taken may be too old already
@@ -101,51 +112,38 @@ class Feed:
         self._closed = True
         self.news()
 
-    async def watch(self, everybody: bool) -> AsyncIterator[str]:
-        """Gives events, as EventSource understands them, until the watcher goes or its time is over.
+    def watch(self, everybody: bool) -> Watch:
+        """Lets somebody watch.
 
         Args:
             everybody: Whether only the public part is sent.
 
-        Yields:
-            `status` with a picture as JSON, or `beat`.
-        """
-        loop = asyncio.get_running_loop()
-        woken = asyncio.Event()
-        self._watchers[woken] = loop
-        try:
-            ends = loop.time() + LIFETIME
-            sent, told = -1, loop.time()
-            yield "retry: 2000\n\n"
-            while not self._closed and loop.time() < ends:
-                present = await asyncio.to_thread(self.now)
-                if present.version != sent:
-                    sent, told = present.version, loop.time()
-                    yield f"event: status\ndata: {json.dumps(present.seen_by(everybody))}\n\n"
-                elif loop.time() - told >= BEAT:
-                    told = loop.time()
-                    yield "event: beat\ndata:\n\n"
-                try:
-                    await asyncio.wait_for(woken.wait(), LOOK)
-                except TimeoutError:
-                    continue
-                woken.clear()
-        finally:
-            self._watchers.pop(woken, None)
-
-    def admit(self) -> None:
-        """Refuses a watcher where there are enough.
+        Returns:
+            The events as they come; they end when it is closed.
 
         Raises:
-            Full: There are `MOST` of them.
+            Full: There are `MOST` watchers.
         """
-        if self._closed or len(self._watchers) >= MOST:
-            raise Full(f"{MOST} watch already")
+        with self._lock:
+            if self._closed or len(self._watchers) >= MOST:
+                raise Full(f"{MOST} watch already; ask again later")
+            watch = Watch(self, everybody)
+            self._watchers[watch.woken] = asyncio.get_running_loop()
+        return watch
+
+    def leave(self, woken: asyncio.Event) -> None:
+        """Forgets a watcher."""
+        self._watchers.pop(woken, None)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether every stream is to end."""
+        return self._closed
 
     def _take(self) -> Picture:
         assert self._orchestrator is not None, "feed_of() attaches"
         self._stale = False
-        whole = picture(self._orchestrator)
+        whole = {**picture(self._orchestrator), "changes": list(self._changes)}
         compared = {
             **whole,
             "services": [
@@ -161,6 +159,47 @@ class Feed:
         return self._picture
 
 
+class Watch:
+    """The events of one watcher, as EventSource understands them: `status` with a picture as JSON, or `beat`.
+
+    It counts as a watcher from the beginning until `close`, also if nothing is ever read from it.
+
+    Args:
+        feed: Whose pictures it sends.
+        everybody: Whether only the public part is sent.
+    """
+
+    def __init__(self, feed: Feed, everybody: bool) -> None:
+        self.woken = asyncio.Event()
+        """Set when there is news."""
+        self._feed = feed
+        self._everybody = everybody
+
+    def close(self) -> None:
+        """Lets the next one watch; Django calls it when the response is over, however it ended."""
+        self._feed.leave(self.woken)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """Gives events until the feed is closed or the watcher's time is over."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + LIFETIME
+        sent, told = -1, loop.time()
+        yield "retry: 2000\n\n"
+        while not self._feed.is_closed and loop.time() < ends:
+            present = await asyncio.to_thread(self._feed.now)
+            if present.version != sent:
+                sent, told = present.version, loop.time()
+                yield f"event: status\ndata: {json.dumps(present.seen_by(self._everybody))}\n\n"
+            elif loop.time() - told >= BEAT:
+                told = loop.time()
+                yield "event: beat\ndata:\n\n"
+            try:
+                await asyncio.wait_for(self.woken.wait(), LOOK)
+            except TimeoutError:
+                continue
+            self.woken.clear()
+
+
 class _Listener:
     """Hears of the changes of state, which the orchestrator tells on a thread of their own."""
 
@@ -168,8 +207,10 @@ class _Listener:
         self._feed = feed
 
     @hookimpl
-    def jsorc_state_changed(self) -> None:
-        self._feed.news()
+    def jsorc_state_changed(
+        self, service: CommonService[Any], new: ServiceState, error: BaseException | None
+    ) -> None:
+        self._feed.changed(service, new, error)
 
 
 def feed_of(orchestrator: Orchestrator) -> Feed:

@@ -5,17 +5,15 @@ What is shown is in `picture`; when it is sent, in `feed`. Every change goes thr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import get_token
-from django.shortcuts import render
+from django.shortcuts import render, resolve_url
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_safe
 
@@ -43,6 +41,8 @@ def page(request: HttpRequest) -> HttpResponseBase:
         "csrf": get_token(request) if identity.means == "session" else "",
         "api": reverse("jsorc_api:api-root"),
         "links": _links(identity),
+        "login": resolve_url(settings.LOGIN_URL),
+        "logout": next(iter(_reversed("logout")), None),
     }
     return set_policy(render(request, "jsorc_status/page.html", context))
 
@@ -72,15 +72,13 @@ async def events(request: HttpRequest) -> HttpResponseBase:
         return _too_often(error)
     if identity is None:
         return set_policy(HttpResponse("log in to read this", status=401))
-    feed = feed_of(orchestrator())
     try:
-        feed.admit()
+        watch = feed_of(orchestrator()).watch(identity.is_public)
     except Full as error:
         return set_policy(HttpResponse(str(error), status=503, headers={"Retry-After": "10"}))
-    stream: AsyncIterator[Any] = feed.watch(identity.is_public)
     # nginx, for one, would otherwise keep the events until it has a bufferful.
     headers = {"X-Accel-Buffering": "no"}
-    return set_policy(StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers))
+    return set_policy(StreamingHttpResponse(watch, content_type="text/event-stream", headers=headers))
 
 
 def _reader_of_stream(request: HttpRequest) -> Identity | None:

@@ -51,7 +51,7 @@ function plot(figure, probes) {
   const line = `M${points.join("L")}`;
   figure.querySelector(".line").setAttribute("d", line);
   figure.querySelector(".area").setAttribute("d", `${line}L240,40L0,40Z`);
-  const words = `${milliseconds(probes.at(-1))} last probe, ${milliseconds(highest)} slowest of ${probes.length}`;
+  const words = `last ${milliseconds(probes.at(-1))}, slowest of ${probes.length} ${milliseconds(highest)}`;
   figure.querySelector("svg").setAttribute("aria-label", `latency: ${words}`);
   put(figure.querySelector("figcaption"), words);
 }
@@ -167,6 +167,25 @@ function drawPlugins() {
   }));
 }
 
+function drawChanges() {
+  const rows = document.getElementById("changes");
+  const text = JSON.stringify(picture.changes);
+  if (rows.dataset.shown === text) return;
+  rows.dataset.shown = text;
+  const tones = { RUNNING: "good", FAILED: "bad" };
+  const settled = picture.changes.filter((change) => change.state in tones);
+  document.getElementById("no-changes").hidden = settled.length > 0;
+  document.getElementById("changes-box").hidden = settled.length === 0;
+  rows.replaceChildren(...settled.slice(-12).reverse().map((change) => {
+    const row = document.createElement("tr");
+    const time = element("time", new Date(change.at * 1000).toLocaleTimeString());
+    time.dateTime = new Date(change.at * 1000).toISOString();
+    const state = element("span", change.state, `badge ${tones[change.state]}`);
+    row.append(cell(time, "time"), cell(change.service), cell(state), cell(change.error ?? "", "why"));
+    return row;
+  }));
+}
+
 function summary() {
   const failed = picture.services.filter((each) => each.state === "FAILED").length;
   const running = picture.services.filter((each) => each.state === "RUNNING").length;
@@ -187,6 +206,7 @@ function draw() {
   picture.services.map(drawService).forEach((card, index) => {
     if (grid.children[index] !== card) grid.insertBefore(card, grid.children[index] ?? null);
   });
+  drawChanges();
   drawNames();
   drawPlugins();
   drawTimes();
