@@ -22,6 +22,9 @@ def rows() -> Iterator[Row]:
     with redis():
         from jsorc import JsOrc
 
+        # Another distribution may outrank it.
+        JsOrc.configure(JSORC_CONFIG={"use": {"hook": "jsorc-redis"}})
+
         client = JsOrc.svc("redis").poke()
         objects = {f"object:{number:06d}": _object(number) for number in range(COUNT)}
         encoded = {f"raw:{name}": json.dumps(value, separators=(",", ":")) for name, value in objects.items()}

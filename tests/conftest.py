@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests import servers
+from tests.serv.postgres import PostgresServer
 from tests.servers import MissingProgram, RedisServer
 
 
@@ -54,7 +55,31 @@ def redis_server(make_redis: Callable[..., RedisServer]) -> RedisServer:
     return make_redis()
 
 
-def start_or_skip(server: RedisServer) -> RedisServer:
+@pytest.fixture
+def make_postgres() -> Iterator[Callable[..., PostgresServer]]:
+    """Starts servers: `make_postgres(password=…, started=False)`; all are removed after the test."""
+    made: list[PostgresServer] = []
+
+    def make(*, started: bool = True, **options: Any) -> PostgresServer:
+        server = PostgresServer(**options)
+        made.append(server)
+        return start_or_skip(server) if started else server
+
+    yield make
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture
+def start_postgres() -> Callable[[PostgresServer], PostgresServer]:
+    """Starts a server that `make_postgres` made, or starts it again on its data."""
+    return start_or_skip
+
+
+Server = TypeVar("Server", RedisServer, PostgresServer)
+
+
+def start_or_skip(server: Server) -> Server:
     """Start a server; where its program is missing the test is skipped, and under CI it fails."""
     try:
         return server.start()
