@@ -196,7 +196,8 @@ def test_a_name_is_resolved_once_and_the_checked_address_connected_to(
     "host",
     [
         "127.0.0.1", "10.1.2.3", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
-        "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2130706433", "0x7f.1",
+        "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+        "2130706433", "0x7f.1",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_refused_however_it_is_written(host: str) -> None:

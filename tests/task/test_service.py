@@ -276,10 +276,8 @@ def test_the_celery_command_finds_the_application(redis_server: RedisServer, tmp
         stderr=subprocess.DEVNULL,
     )
     try:
-        code = (
-            "from jsorc import JsOrc; from tests.task.jobs import add; JsOrc.svc('task'); r = add.delay(2, 3)"
-        )
-        code += "; print(r.get(timeout=30))"
+        code = "from jsorc import JsOrc; from tests.task.jobs import add; JsOrc.svc('task')"
+        code += "; print(add.delay(2, 3).get(timeout=30))"
         done = subprocess.run(
             [sys.executable, "-c", code],
             cwd=ROOT,

@@ -334,7 +334,7 @@ class TaskService(CommonService[Application]):
             running = self._running()
             self._end_processes(running - wanted)
             # One that has ended stays, so that the probe sees it; a fresh instance starts it again.
-            for name in sorted(wanted - children.keys()):
+            for name in sorted(wanted - children.keys(), reverse=True):  # the worker first: tasks may wait
                 self._spawn(name)
 
     def _role(self) -> Role:
