@@ -14,7 +14,7 @@ import sys
 
 from benchmarks.harness import Row, table
 
-BENCHMARKS = ("lookup", "importing", "discovery", "redis_hook", "supervision", "orm_hook")
+BENCHMARKS = ("lookup", "importing", "discovery", "redis_hook", "supervision", "orm_hook", "task")
 
 
 def main(names: list[str]) -> None:

@@ -1,0 +1,85 @@
+"""Makes orchestrators for tests that need tasks on a Redis and nothing else, and waits for what they do.
+
+The fixture that stops them is in conftest.py.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jsorc import Orchestrator, hookimpl
+from jsorc_task.service import TaskService
+
+__all__ = ["States", "answered", "eventually", "task_orchestrator", "worker_pid"]
+
+T = TypeVar("T")
+
+
+def task_orchestrator(port: int, **config: Any) -> Orchestrator:
+    """An orchestrator whose broker is the Redis at a port.
+
+    Args:
+        port: The port.
+        config: Keys of `TASK_CONFIG`; the others have their defaults, but for fast threads and probes.
+    """
+    orchestrator = Orchestrator()
+    orchestrator.configure(
+        REDIS_CONFIG={"port": port},
+        TASK_CONFIG={"pool": "threads", "ping_interval": 1.0, "modules": ["tests.task.jobs"], **config},
+        JSORC_CONFIG={
+            "pre_loaded_services": ["redis", "task"],
+            "use": {"hook": "jsorc-redis", "redis": "jsorc-redis", "task": "jsorc-task"},
+            "control": False,
+        },
+    )
+    return orchestrator
+
+
+def eventually(look: Callable[[], T], timeout: float = 30.0) -> T:
+    """What `look` returns once it is true; another process signals nothing, so it is asked again."""
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"still {found!r} after {timeout:g} s"
+        pause.wait(0.02)
+    return found
+
+
+def answered(orchestrator: Orchestrator) -> TaskService:
+    """The service, once its worker has answered a canary."""
+    eventually(lambda: orchestrator.svc("task").details().get("worker", {}).get("answered"))
+    return orchestrator.svc("task", TaskService)
+
+
+def worker_pid(orchestrator: Orchestrator) -> int:
+    """The process id of the worker that runs now; 0 when there is none."""
+    pid: int = orchestrator.svc("task").details().get("worker", {}).get("pid", 0)
+    return pid
+
+
+class States:
+    """Hears of the states of the service `task`, and waits for one."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self.seen: list[str] = []
+        self.errors: list[BaseException] = []
+        self._changed = threading.Condition()
+        orchestrator.listen(self)
+
+    @hookimpl
+    def jsorc_state_changed(self, service: Any, new: Any, error: BaseException | None) -> None:
+        if service.name == "task":
+            with self._changed:
+                self.seen.append(str(new))
+                if error is not None:
+                    self.errors.append(error)
+                self._changed.notify_all()
+
+    def wait_for(self, state: str, timeout: float = 30.0) -> None:
+        """Waits until a state is entered after this call."""
+        with self._changed:
+            begin = len(self.seen)
+            assert self._changed.wait_for(lambda: state in self.seen[begin:], timeout), self.seen
