@@ -75,7 +75,6 @@ def set_(
     change: dict[str, Any] = {}
     for assignment in assignments:
         _assign(change, assignment)
-    _begin(service, insist=True)
     _tell(service, JsOrc.svc_config_set(service, change), json)
 
 
@@ -85,7 +84,6 @@ def unset(service: Service, app: App = None, json: Json = False) -> None:
 
     Exit status: 0; 1 when it was refused; it stays stored then.
     """
-    _begin(service, insist=True)
     _tell(service, JsOrc.svc_config_unset(service), json)
 
 
@@ -131,16 +129,8 @@ def explain(
         )
 
 
-def _begin(service: str, *, insist: bool = False) -> None:
-    """Starts what the hook needs, so that stored settings can be read and written.
-
-    Args:
-        service: The service that is asked for; one that the hook needs has no stored settings.
-        insist: Whether it is an error that they cannot; otherwise the other layers are shown.
-
-    Raises:
-        ServiceUnavailable: They cannot, and that is an error.
-    """
+def _begin(service: str) -> None:
+    """Starts what the hook needs, so that stored settings can be read; if it cannot, the others are shown."""
     needs = JsOrc.info()["repository"].get("hook", {}).get("needs", [])
     if service in needs:
         return
@@ -148,8 +138,6 @@ def _begin(service: str, *, insist: bool = False) -> None:
         for need in needs:
             JsOrc.svc(need).poke()
     except ServiceUnavailable as error:
-        if insist:
-            raise
         log.warning("what is stored is not shown: %s", error)
 
 
