@@ -52,7 +52,8 @@ class ConfigChanges:
 
         Raises:
             ConfigError: It does not validate, holds a secret, or is read before the store can be.
-            ServiceUnavailable: A service with it does not start; nothing was stored.
+            ServiceUnavailable: A service with it does not start, or the store cannot be reached; nothing was
+                stored.
             StaleRevision: Somebody else changed stored settings meanwhile; nothing was stored.
         """
         registration = self._registry.winner("service", name)
@@ -67,6 +68,8 @@ class ConfigChanges:
             )
         if change is not None:
             refuse_secrets(setting, change, tuple(getattr(cls, "secret_keys", ())))
+        for need in self._bootstrap():
+            self._supervisor.obtain(need).poke()  # the store is to be written, so a stand-in would not do
         self._stored.refresh()
         before = dict(self._stored.values)
         after = _with_change(before, setting, change)

@@ -95,4 +95,5 @@ def _winner(registry: Registry, pillar: Pillar, name: str) -> dict[str, Any]:
         "distribution": winner.distribution,
         "version": winner.version,
         **({"setting": winner.config} if pillar == "service" else {}),
+        **({"needs": list(winner.needs)} if pillar != "context" else {}),
     }

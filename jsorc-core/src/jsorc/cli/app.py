@@ -39,8 +39,10 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """JsOrc's own commands in their order, then those of plugins."""
-        own = super().list_commands(ctx)
-        return [*own, *sorted(_of_plugins(ctx).keys() - set(own))]
+        own, added = super().list_commands(ctx), _of_plugins(ctx).keys()
+        for name in sorted(added & set(own)):
+            log.warning("a plugin adds the command %s, which is JsOrc's own; it is left out", name)
+        return [*own, *sorted(added - set(own))]
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for; a mistake of its user is one line, without a traceback."""
@@ -60,8 +62,6 @@ def _of_plugins(ctx: Any) -> dict[str, Any]:
         found = {}
         if added.registered_commands or added.registered_groups:
             found = dict(typer.main.get_group(added).commands)
-        for name in sorted(found.keys() & ctx.command.commands.keys()):
-            log.warning("a plugin adds the command %s, which is JsOrc's own; it is left out", name)
         ctx.meta["jsorc.commands"] = found
     return found
 

@@ -15,7 +15,7 @@ import typer
 from jsorc import ConfigChange, JsOrc
 from jsorc.cli.options import App, service_names, setting_names
 from jsorc.cli.output import Json, example, print_json, print_line, print_table
-from jsorc.errors import ConfigError, JsOrcError
+from jsorc.errors import ConfigError, JsOrcError, ServiceUnavailable
 from jsorc.redaction import MASK, get_logger, mask
 
 __all__ = ["config"]
@@ -39,6 +39,7 @@ def get(service: Service, key: Key = None, app: App = None, json: Json = False) 
 
     Exit status: 0; 1 when there is no such service or key, or the config does not validate.
     """
+    _begin(service)
     found: Any = mask(JsOrc.svc_config(service), _secret_keys(service))
     for part in key.split(".") if key is not None else ():
         if not isinstance(found, Mapping) or part not in found:
@@ -46,7 +47,7 @@ def get(service: Service, key: Key = None, app: App = None, json: Json = False) 
             raise ConfigError(f"the config of {service} has no {part!r} where {key} asks for it; {has}")
         found = found[part]
     if json:
-        print_json({"service": service, "key": key, "value": found})
+        print_json({"service": service, "path": key, "value": found})
     elif isinstance(found, Mapping):
         print_table(["KEY", "VALUE"], [(name, _shown(value)) for name, value in _flat(found)])
     else:
@@ -103,23 +104,41 @@ def explain(
     secret_keys: tuple[str, ...] = ()
     sure = True
     for service in [service for service, row in services.items() if row.get("setting") == setting]:
+        _begin(service)
         try:
             secret_keys += _secret_keys(service)
         except JsOrcError as error:
             sure = False
             log.warning("which keys of %s are secret is not known, so no value is shown: %s", setting, error)
+        try:
+            JsOrc.svc_config(service)  # which reads what is stored
+        except ConfigError as error:
+            log.warning("%s", error)
     origins = JsOrc.settings.explain(setting, secret_keys=secret_keys)
-    rows = {
-        key: {"value": origin.value if sure else MASK, "layer": origin.layer, "source": origin.source}
-        for key, origin in origins.items()
-    }
+    rows = [
+        (path, origin.value if sure else MASK, origin.layer, origin.source)
+        for path, origin in origins.items()
+    ]
     if json:
-        print_json({"setting": setting, "keys": rows})
+        named = ("path", "value", "layer", "source")
+        print_json({"setting": setting, "origins": [dict(zip(named, row, strict=True)) for row in rows]})
     else:
         print_table(
             ["KEY", "VALUE", "LAYER", "SOURCE"],
-            [(key, _shown(row["value"]), row["layer"], row["source"]) for key, row in rows.items()],
+            [(path, _shown(value), layer, source) for path, value, layer, source in rows],
         )
+
+
+def _begin(service: str) -> None:
+    """Starts what the hook needs, so that stored settings can be read; if it cannot, the others are shown."""
+    needs = JsOrc.info()["repository"].get("hook", {}).get("needs", [])
+    if service in needs:
+        return
+    try:
+        for need in needs:
+            JsOrc.svc(need).poke()
+    except ServiceUnavailable as error:
+        log.warning("what is stored is not shown: %s", error)
 
 
 def _secret_keys(service: str) -> tuple[str, ...]:

@@ -9,15 +9,16 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from jsorc.inspection import SCHEMA
-from jsorc.redaction import mask, mask_text
+from jsorc.redaction import mask_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 __all__ = [
     "LOG_LEVEL",
@@ -72,10 +73,10 @@ def print_json(content: Mapping[str, Any], *, indent: int | None = 2) -> None:
     """Writes one object, with the version of its form, to stdout.
 
     Args:
-        content: What it holds; secrets are masked.
+        content: What it holds, masked by its keys already; what is known to be a secret is masked here too.
         indent: None for a single line.
     """
-    whole = {"schema": SCHEMA, **mask(dict(content))}
+    whole = {"schema": SCHEMA, **_masked(content)}
     print(json.dumps(whole, indent=indent, default=str), flush=True)  # noqa: T201
 
 
@@ -95,12 +96,17 @@ def print_line(line: str) -> None:
 
 def console() -> Console:
     """The terminal, or whatever stdout is."""
+    from rich.console import Console  # only where a table is shown: it is slow to import
+
     made = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     return made if made.is_terminal else Console(file=sys.stdout, width=_WIDTH, color_system=None)
 
 
 def table(headings: Sequence[str], rows: Iterable[Row]) -> Table:
     """A table for people; None is an empty cell."""
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         made.add_column(Text(heading), overflow="fold")
@@ -122,6 +128,15 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.0f} s"
     minutes, hours = int(seconds) // 60, int(seconds) // 3600
     return f"{minutes} min" if minutes < 60 else f"{hours} h {minutes % 60} min"
+
+
+def _masked(value: Any) -> Any:
+    """Masks known secrets in every string; no key decides here, since the names of services are keys too."""
+    if isinstance(value, str):
+        return mask_text(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(item) for key, item in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(text: str) -> str:

@@ -9,12 +9,9 @@ import logging
 import os
 import sys
 import threading
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import RenderableType
-from rich.live import Live
-from rich.text import Text
 
 from jsorc import CommonService, JsOrc, ServiceState, hookimpl
 from jsorc.cli.options import import_application
@@ -23,6 +20,9 @@ from jsorc.cli.started import states
 from jsorc.clock import SYSTEM
 from jsorc.redaction import get_logger, mask_text
 from jsorc.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = ["run"]
 
@@ -68,6 +68,8 @@ def run(
                 indent=None,
             )
         _stay()
+    from rich.live import Live
+
     with Live(
         console=shown,
         get_renderable=_table,
@@ -96,7 +98,7 @@ def _table() -> RenderableType:
     try:
         return states(JsOrc.info()["services"])
     except Exception as error:  # the next drawing may go better, and the services go on meanwhile
-        return Text(mask_text(f"the services cannot be shown: {type(error).__name__}: {error}"))
+        return mask_text(f"the services cannot be shown: {type(error).__name__}: {error}")
 
 
 def _log_to_stderr(level: str) -> None:

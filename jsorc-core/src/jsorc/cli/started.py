@@ -8,10 +8,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from jsorc import JsOrc
 from jsorc.cli.options import Namespace, service_names
@@ -21,6 +20,9 @@ from jsorc.control import ask, socket_path
 from jsorc.errors import ConfigError, NotRegistered, ServiceUnavailable
 from jsorc.redaction import get_logger
 from jsorc.settings import JsOrcSettings
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["info", "regenerate", "services", "states", "wait"]
 
