@@ -14,7 +14,7 @@ import sys
 
 from benchmarks.harness import Row, table
 
-BENCHMARKS = ("lookup", "importing", "discovery", "redis_hook", "orm_hook")
+BENCHMARKS = ("lookup", "importing", "discovery", "redis_hook", "orm_hook", "http_api")
 
 
 def main(names: list[str]) -> None:
