@@ -14,7 +14,16 @@ import sys
 
 from benchmarks.harness import Row, table
 
-BENCHMARKS = ("lookup", "importing", "discovery", "redis_hook", "supervision", "orm_hook", "task")
+BENCHMARKS = (
+    "lookup",
+    "importing",
+    "discovery",
+    "redis_hook",
+    "supervision",
+    "orm_hook",
+    "http_api",
+    "task",
+)
 
 
 def main(names: list[str]) -> None:

@@ -91,7 +91,7 @@ def test_every_service_shows_its_state_its_error_and_its_probes(chromium: Any, s
         page.wait_for_function(
             "() => document.querySelector('[data-service=echo] .line').getAttribute('d')?.includes('L')"
         )
-        assert "slowest of" in page.locator("[data-service=echo] figcaption").inner_text()
+        assert ", slowest " in page.locator("[data-service=echo] figcaption").inner_text()
         assert page.locator("#summary").inner_text() == "One service has failed"
 
 

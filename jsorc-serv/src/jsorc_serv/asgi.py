@@ -20,11 +20,14 @@ def _build() -> App:
     django: App = get_asgi_application()  # type: ignore[assignment]
     from jsorc_serv.api.access import serv_config
     from jsorc_serv.current import orchestrator
+    from jsorc_serv.status.alive import Alive
     from jsorc_serv.status.feed import feed_of
 
     feed_of(orchestrator())  # which takes note of changes from now on, not from the first look
     most = serv_config().max_body_bytes
-    return Lifespan(Limits(django, most), orchestrator, lambda: feed_of(orchestrator()).close())
+    return Lifespan(
+        Alive(Limits(django, most), orchestrator), orchestrator, lambda: feed_of(orchestrator()).close()
+    )
 
 
 application = _build()

@@ -5,6 +5,7 @@ Pages ask `reader`; the operations of the API declare `READERS` or `CHANGERS`, w
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from ninja.errors import HttpError
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
+from jsorc.settings import JsOrcSettings
 from jsorc_serv.api.models import Scope
 from jsorc_serv.api.throttle import Throttles
 from jsorc_serv.api.tokens import find_token
@@ -33,6 +35,8 @@ __all__ = [
     "throttle",
 ]
 
+FRESH = 1.0
+"""Seconds that a config serves all requests."""
 ROLES = ("restart_service", "change_config", "call_method", "apply_manifest", "regenerate")
 
 
@@ -85,8 +89,9 @@ PUBLIC = Identity(None, "public")
 
 
 def serv_config() -> Config:
-    """The present `SERV_CONFIG`."""
-    return read_config(orchestrator().settings)
+    """`SERV_CONFIG` as it is, or was a second ago: to resolve it takes longer than the rest of a request."""
+    ours = orchestrator()
+    return ours.shared(_Recent).config(ours.settings)
 
 
 def address_of(request: HttpRequest) -> str:
@@ -158,6 +163,20 @@ def _by_session(request: HttpRequest) -> Identity | None:
     if user is None or not user.is_authenticated:
         return None
     return Identity(user, "session", may_change=True)
+
+
+class _Recent:
+    """The config of the last second; two threads that find it old both read it, which does no harm."""
+
+    def __init__(self) -> None:
+        self._read: tuple[float, Config] | None = None
+
+    def config(self, settings: JsOrcSettings) -> Config:
+        now = time.monotonic()
+        recent = self._read
+        if recent is None or now - recent[0] > FRESH:
+            recent = self._read = (now, read_config(settings))
+        return recent[1]
 
 
 class Token(HttpBearer):

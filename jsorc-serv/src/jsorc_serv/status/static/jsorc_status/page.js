@@ -51,7 +51,7 @@ function plot(figure, probes) {
   const line = `M${points.join("L")}`;
   figure.querySelector(".line").setAttribute("d", line);
   figure.querySelector(".area").setAttribute("d", `${line}L240,40L0,40Z`);
-  const words = `last ${milliseconds(probes.at(-1))}, slowest of ${probes.length} ${milliseconds(highest)}`;
+  const words = `last ${milliseconds(probes.at(-1))}, slowest ${milliseconds(highest)} of ${probes.length}`;
   figure.querySelector("svg").setAttribute("aria-label", `latency: ${words}`);
   put(figure.querySelector("figcaption"), words);
 }
