@@ -110,6 +110,8 @@ def test_somebody_who_asks_too_often_is_told_when_to_ask_again(make_site: Callab
     site = make_site(JSORC_SERV_CONFIG__PUBLIC_STATUS="true", JSORC_SERV_CONFIG__THROTTLE__READS="5")
     with site.client() as client:
         answers = [client.get("/api/services") for _ in range(7)]
+        assert client.get("/").status_code == 429
+        assert client.get("/events").status_code == 429
     assert [answer.status_code for answer in answers][:5] == [200] * 5
     assert answers[-1].status_code == 429
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 12

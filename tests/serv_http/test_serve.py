@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -238,3 +239,32 @@ def test_the_commands_join_the_jsorc_command() -> None:
     jsorc_cli(app)
     assert {command.name for command in app.registered_commands} == {"copy", "serve"}
     assert [group.name for group in app.registered_groups] == ["token"]
+
+
+@pytest.mark.timeout(180)
+def test_a_database_that_comes_up_late_ends_the_process_so_that_the_next_one_migrates(
+    tmp_path: Path, make_postgres: Callable[..., Any], make_site: Callable[..., Site]
+) -> None:
+    pytest.importorskip("psycopg")
+    server = make_postgres()
+    server.stop()
+    waits = {"DATABASE_URL": server.url, "JSORC_DB_REGEN_CONFIG__ENABLED": "true"}
+    home = tmp_path / "site"
+    home.mkdir()
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "jsorc_serv", "serve", "--port", "0"],
+        env=environment(home, **waits),
+        cwd=home,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stderr is not None
+    with waiting.stderr as lines:
+        assert any("database" in line for line in lines)  # it says what it waits for
+        server.start()
+        said = lines.read()
+    assert waiting.wait(60) == 75, said
+    assert "Traceback" not in said
+    site = make_site(**waits)
+    with site.client() as client:
+        assert client.get("/livez").status_code == 200

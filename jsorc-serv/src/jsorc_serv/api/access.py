@@ -137,10 +137,25 @@ def identity_of(request: HttpRequest) -> Identity:
 
 
 def reader(request: HttpRequest) -> Identity | None:
-    """Finds who wants to read a page: a session or token, anybody where the states are public, else None."""
+    """Finds who wants to read a page: a session or token, anybody where the states are public, else None.
+
+    Raises:
+        TooOften: They read too often.
+    """
     if (bearer := _bearer(request)) is not None:
-        return _by_token(request, bearer)
-    return _by_session(request) or (PUBLIC if serv_config().public_status else None)
+        identity = _by_token(request, bearer)
+    else:
+        identity = _by_session(request) or (PUBLIC if serv_config().public_status else None)
+    if identity is not None:
+        throttle("reads", _key_of(identity, request))
+    return identity
+
+
+def _key_of(identity: Identity, request: HttpRequest) -> str:
+    """Who it is to a throttle: a token and a person are counted apart, and anybody by address."""
+    if identity.is_public:
+        return address_of(request)
+    return f"user {identity.user.pk}" if identity.means == "session" else identity.means
 
 
 def _bearer(request: HttpRequest) -> str | None:
@@ -196,7 +211,7 @@ class Token(HttpBearer):
         identity = _by_token(request, token.strip())
         if identity is None:
             raise HttpError(401, "the token is unknown, has expired, or its user may not log in")
-        throttle(self._kind, f"{identity.means}")
+        throttle(self._kind, _key_of(identity, request))
         return identity
 
 
@@ -222,7 +237,7 @@ class Session(APIKeyCookie):
             return None
         if check_csrf(request) is not None:
             raise HttpError(403, "the CSRF token is missing or wrong: send it as the header X-CSRFToken")
-        throttle(self._kind, f"user {identity.user.pk}")
+        throttle(self._kind, _key_of(identity, request))
         return identity
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Identity | None:
@@ -241,7 +256,7 @@ class Public:
         """
         if not serv_config().public_status:
             return None
-        throttle("reads", address_of(request))
+        throttle("reads", _key_of(PUBLIC, request))
         return PUBLIC
 
 
