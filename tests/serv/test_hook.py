@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from pathlib import Path
@@ -196,3 +197,16 @@ def test_a_write_that_waits_too_long_for_another_is_told_so(
         connections[database].close()
     hook.commit()
     assert orchestrator.src("hook", OrmHook).get_obj("a") == 2
+
+
+def test_an_orchestrator_that_is_dropped_leaves_the_connection_of_its_thread_alone(
+    database: str, orchestrator: Orchestrator
+) -> None:
+    orchestrator.src("hook", OrmHook).get_obj("a")
+    other = Orchestrator()
+    other.configure(JSORC_CONFIG={"use": {"hook": "jsorc-serv"}, "control": False})
+    other.src("hook", OrmHook).get_obj("a")
+    connected = connections[database].connection
+    del other
+    gc.collect()
+    assert connections[database].connection is connected

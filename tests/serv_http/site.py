@@ -45,7 +45,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
         "XDG_DATA_HOME": str(home / "data"),
         "XDG_STATE_HOME": str(home / "state"),
         "PYTHONPATH": str(ROOT),
-        "JSORC_PLUGINS_BLOCK": "jsorc-redis",
+        "JSORC_PLUGINS_BLOCK": "jsorc-redis,jsorc-task",
         "JSORC_CONFIG__CONTROL": "false",
         "ECHO_API_KEY": SECRET,
         **variables,

@@ -36,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis_port: int) -> Iterator[
     """A site with a Redis of its own, which it runs itself, and the users of the tests."""
     site = Site(
         tmp_path_factory.mktemp("page"),
-        JSORC_PLUGINS_BLOCK="",
+        JSORC_PLUGINS_BLOCK="jsorc-task",
         JSORC_CONFIG__USE__HOOK="jsorc-serv",
         REDIS_PORT=str(redis_port),
         JSORC_REDIS_CONFIG__PING_INTERVAL="0.5",
@@ -157,7 +157,7 @@ def test_the_candidates_of_a_name_open(chromium: Any, site: Site) -> None:
         row = page.locator('details[data-key="repository hook"]')
         row.locator("summary").press("Enter")
         statuses = row.locator("tbody .badge").all_inner_texts()
-        assert statuses == ["pinned", "outranked", "outranked"]
+        assert statuses[:3] == ["pinned", "outranked", "outranked"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

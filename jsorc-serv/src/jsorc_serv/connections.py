@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -40,7 +40,7 @@ class Connections:
         ends: dict[str, _End] = self._threads.__dict__
         if alias not in ends or ends[alias].connection is not connection:
             redaction.learn(connection.settings_dict)
-            ends[alias] = _End(connection, self._inherited)
+            ends[alias] = _End(connection, self)
         if connection.errors_occurred and not connection.in_atomic_block:
             # Not at every call: with CONN_MAX_AGE = 0, Django's default, each would connect anew.
             connection.close_if_unusable_or_obsolete()
@@ -76,17 +76,23 @@ class _End:
     """Closes a connection when its thread has ended, which is when the thread's local values are dropped.
 
     A child of a fork drops those of its parent's threads; it keeps their connections, unused, for ever, since
-    closing one would end the parent's session or touch the locks on its file.
+    closing one would end the parent's session or touch the locks on its file. They are dropped as well when
+    their owner is, in the middle of anything; the thread goes on then, and so does its connection.
     """
 
-    def __init__(self, connection: BaseDatabaseWrapper, inherited: list[Any]) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, owner: Connections) -> None:
         self.connection = connection
-        self._inherited = inherited
+        self._owner = weakref.ref(owner)
+        self._inherited = owner._inherited
         self._process = os.getpid()
         self._thread = threading.get_ident()
 
     def __del__(self) -> None:
         if os.getpid() != self._process:
             self._inherited.append(self.connection)
-        elif threading.get_ident() == self._thread and self.connection.connection is not None:
+        elif (
+            self._owner() is not None
+            and threading.get_ident() == self._thread
+            and self.connection.connection is not None
+        ):
             self.connection.close()
