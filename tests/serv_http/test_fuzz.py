@@ -13,7 +13,7 @@ from tests.serv_http.site import SECRET, Site
 
 schemathesis = pytest.importorskip("schemathesis")
 
-EXAMPLES = int(os.environ.get("JSORC_FUZZ_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("JSORC_FUZZ_EXAMPLES", "8"))
 """Requests an operation; a night may have more."""
 
 
