@@ -509,6 +509,7 @@ def test_when_the_owner_is_killed_another_takes_the_lock_and_starts_the_server_a
     assert other.answer()[0] == 0
     server_end = os.pidfd_open(first)
     owner.process.kill()
+    owner.process.wait(LONG)  # until then it holds its lock, and its server may still answer
     other.ask()
     second, detail = other.answer()
     assert second not in (0, first), detail
