@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -16,9 +17,12 @@ from jsorc import Orchestrator
 from jsorc.errors import JsOrcError
 from tests.redis.orchestrators import redis_orchestrator
 from tests.servers import free_port
-from tests.services import LONG, Listener
+
+T = TypeVar("T")
 
 SMALL, LARGE = "12m", "96m"
+AGAIN_WITHIN = 90.0
+PAUSE = 0.2
 TEXT = "x" * 100_000
 
 
@@ -66,8 +70,6 @@ def test_a_full_disk_is_named_and_nothing_acknowledged_is_lost(
         ping_interval=0.5,
         embedded={"data_dir": str(small_disk / "data"), "appendfsync": appendfsync},
     )
-    listener = Listener()
-    orchestrator.listen(listener)
     try:
         orchestrator.start()
         assert orchestrator.ready().ok
@@ -75,32 +77,24 @@ def test_a_full_disk_is_named_and_nothing_acknowledged_is_lost(
         assert "disk" in str(error).lower()
         assert len(acknowledged) > 10
         make_room(small_disk)
-        running_again(orchestrator, listener)
         unit = orchestrator.src("hook")
-        found = unit.get_objs(acknowledged)
+        found = once_it_serves(lambda: unit.get_objs(acknowledged))
         assert list(found) == acknowledged
         assert all(found[name]["text"] == TEXT for name in acknowledged)
         unit.save_obj("after", {"there": "is room"})
-        commit_when_it_writes_again(unit)
+        once_it_serves(unit.commit)
         assert orchestrator.src("hook").get_obj("after") == {"there": "is room"}
     finally:
         orchestrator.stop()
 
 
-def running_again(orchestrator: Orchestrator, listener: Listener) -> None:
-    """Waits for the service, where the server gave up and was started again."""
-    if not orchestrator.svc("redis").is_running() or listener.states("redis").count("FAILED") > 1:
-        listener.await_state("redis", "RUNNING", listener.states("redis").count("FAILED"), timeout=90)
-
-
-def commit_when_it_writes_again(unit: object) -> None:
-    """Commits the same staged work until the server has noticed that there is room."""
-    done = threading.Event()
-    for _ in range(int(LONG / 0.2)):
+def once_it_serves(ask: Callable[[], T]) -> T:
+    """Asks until the server has noticed that there is room, or was started again if it gave up."""
+    pause = threading.Event()
+    for _ in range(int(AGAIN_WITHIN / PAUSE)):
         try:
-            unit.commit()  # type: ignore[attr-defined]
-            return
+            return ask()
         except JsOrcError as error:
             refused = error
-        done.wait(0.2)  # the server looks once a second; nothing tells when
+        pause.wait(PAUSE)  # the server looks once a second; nothing tells when
     raise refused
