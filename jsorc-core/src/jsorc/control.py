@@ -270,7 +270,7 @@ def ask(path: Path, what: str, timeout: float = 10.0) -> dict[str, Any]:
     deadline = time.monotonic() + timeout
     with _connect(path, timeout) as server:
         try:
-            with suppress(BrokenPipeError):  # it has left, and may have said why before
+            with suppress(ConnectionError):  # it has left, and may have said why before
                 _send(server, {"ask": what})
             line = _Lines(server, LONGEST_ANSWER).next(deadline - time.monotonic())
             answer = json.loads(line) if line is not None else None

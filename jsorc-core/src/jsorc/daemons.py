@@ -48,7 +48,14 @@ class Call(Generic[T]):
         self._discard: Callable[[], object] | None = None
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run, fn), name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            # Python 3.12 starts no thread in an exit handler. What is to be done at exit is then done right
+            # here, without a deadline, rather than not at all.
+            if "shutdown" not in str(error):
+                raise
+            context.run(self._run, fn)
 
     @property
     def alive(self) -> bool:
