@@ -22,7 +22,7 @@ class Shop:
     """The open shop, as its user sees it."""
 
     def __init__(self, port: int, log: Path) -> None:
-        self.variables = {**os.environ, "REDIS_PORT": str(port), "SHOP_PACKING": "2"}
+        self.variables = {**os.environ, "REDIS_PORT": str(port), "SHOP_PACKING": "6"}
         self._log = log
         with log.open("w") as output:
             self.process = subprocess.Popen(
