@@ -6,7 +6,10 @@ the delay is kept, half is drawn, so that replicas spread out without one of the
 
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["Backoff"]
 
@@ -31,7 +34,11 @@ class Backoff:
         draw: random.Random | None = None,
     ) -> None:
         self._base, self._cap, self._reset_after = base, cap, reset_after
-        self._draw = draw or random.Random()
+        if draw is None:
+            from random import Random  # here, since `import jsorc` is to be fast
+
+            draw = Random()
+        self._draw = draw
         self.failures = 0
         """Failures in a row, as far as they count."""
         self.due: float | None = None

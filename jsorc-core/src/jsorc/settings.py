@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from jsorc import redaction
@@ -22,6 +21,8 @@ from jsorc.settings_files import SettingsFile
 from jsorc.validation import Origin, Resolved, json_copy, nearest, shown, validate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import msgspec
 
 __all__ = ["CoreConfig", "DatabaseConfig", "JsOrcSettings", "Origin", "Resolved", "validate"]

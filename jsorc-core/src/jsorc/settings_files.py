@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsorc import redaction
 from jsorc.errors import ConfigError
 from jsorc.validation import shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["SettingsFile"]
 
@@ -31,6 +33,8 @@ class SettingsFile:
 
     def current(self) -> tuple[Path | None, dict[str, Any]]:
         """The file and its table as they are now; no file is an empty table."""
+        from pathlib import Path  # here, since `import jsorc` is to be fast
+
         named = self._environ.get("JSORC_SETTINGS")
         try:
             start = Path.cwd() if self._start is None else self._start.absolute()
