@@ -52,9 +52,9 @@ class Backoff:
             self.failures = 0
         self.healthy_since = None
         delay: float = min(self._cap, self._base * 2.0 ** min(self.failures, 32))
-        self.failures += 1
-        self.due = now + delay / 2 + self._draw.random() * delay / 2
-        return self.due
+        self.due = due = now + delay / 2 + self._draw.random() * delay / 2
+        self.failures += 1  # after `due`, for whoever waits for the count and then asks when
+        return due
 
     def forgive(self) -> None:
         """Takes the last failure back: what it lacked was provided since."""
