@@ -55,10 +55,10 @@ def attempt(orchestrator: Orchestrator, clock: FakeClock, failures: int) -> floa
     assert slot is not None
     pause = threading.Event()
     for _ in range(int(LONG / 0.001)):
-        due = slot.backoff.due
         is_over = slot.starting is None and orchestrator._regenerator._is_idle("hopeless")
-        if slot.backoff.failures == failures and due is not None and is_over:
-            return due
+        if slot.backoff.failures == failures and is_over:
+            assert slot.backoff.due is not None  # read last: before, it may be the one that has passed
+            return slot.backoff.due
         pause.wait(0.001)  # real time passes for the threads; the clock stands
     raise AssertionError(f"attempt {failures} did not end")
 
