@@ -63,7 +63,7 @@ def attempt(orchestrator: Orchestrator, clock: FakeClock, failures: int) -> floa
     raise AssertionError(f"attempt {failures} did not end")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_attempts_follow_the_backoff_and_leave_nothing_behind(
     clock: FakeClock, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
