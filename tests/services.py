@@ -21,6 +21,7 @@ __all__ = [
     "Steps",
     "ask_from_threads",
     "await_deadline",
+    "due_in",
     "orchestrator_with",
     "recorded",
 ]
@@ -148,3 +149,11 @@ def await_deadline(clock: FakeClock, seconds: float) -> None:
 
     with clock._changed:
         assert clock._changed.wait_for(there, LONG), f"nobody waits {seconds:g} s: {clock._due}"
+
+
+def due_in(orchestrator: Orchestrator, clock: FakeClock, name: str) -> float:
+    """Seconds until the next attempt of a failed service."""
+    slot = orchestrator._supervisor.slot(name)
+    assert slot is not None
+    assert slot.backoff.due is not None
+    return slot.backoff.due - clock.monotonic()

@@ -19,6 +19,7 @@ from tests.services import (
     Listener,
     Recorded,
     await_deadline,
+    due_in,
     recorded,
 )
 
@@ -62,13 +63,6 @@ class Provisioner:
 
 def done() -> ProvisionResult:
     return ProvisionResult(True, "it was started")
-
-
-def due_in(orchestrator: Orchestrator, clock: FakeClock, name: str) -> float:
-    slot = orchestrator._supervisor.slot(name)
-    assert slot is not None
-    assert slot.backoff.due is not None
-    return slot.backoff.due - clock.monotonic()
 
 
 def test_preloaded_and_automated_services_start_and_no_others(make: Make) -> None:

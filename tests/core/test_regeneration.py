@@ -17,6 +17,7 @@ from tests.services import (
     Listener,
     Recorded,
     ask_from_threads,
+    due_in,
     recorded,
 )
 
@@ -38,13 +39,6 @@ def fails(times: int) -> Callable[[Any], None]:
         service.app = "app"
 
     return run
-
-
-def due_in(orchestrator: Orchestrator, clock: FakeClock, name: str) -> float:
-    slot = orchestrator._supervisor.slot(name)
-    assert slot is not None
-    assert slot.backoff.due is not None
-    return slot.backoff.due - clock.monotonic()
 
 
 def test_a_service_that_dies_is_started_again(make: Make, clock: FakeClock) -> None:

@@ -6,9 +6,10 @@ Where stored settings are kept is in `stored_settings`, how an instance takes an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from jsorc.errors import ConfigError
+from jsorc.layers import merged
 from jsorc.registry import Registration, Registry
 from jsorc.stored_settings import ConfigChange, StoredSettings, refuse_secrets
 from jsorc.supervisor import Supervisor
@@ -85,18 +86,6 @@ class ConfigChanges:
 
 
 def _with_change(stored: Mapping[str, Any], setting: str, change: Mapping[str, Any] | None) -> dict[str, Any]:
-    after = dict(stored)
     if change is None:
-        after.pop(setting, None)
-    else:
-        after[setting] = _merged(after.get(setting, {}), change)
-    return after
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        mine = merged.get(key)
-        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(cast("Mapping[str, Any]", mine), value) if both else value
-    return merged
+        return {name: value for name, value in stored.items() if name != setting}
+    return merged(stored, {setting: dict(change)}, "svc_config_set")
