@@ -201,6 +201,29 @@ def test_a_script_reads_what_is_stored_before_it_starts_a_service(replicas: Repl
     assert replicas().svc("thing").config["size"] == 2
 
 
+def test_what_is_asked_while_start_still_waits_for_what_the_hook_needs_has_what_is_stored(
+    replicas: Replicas,
+) -> None:
+    replicas().svc_config_set("thing", {"size": 2})
+    gate, begun = threading.Event(), threading.Event()
+
+    def wait(service: Recorded) -> None:
+        begun.set()
+        gate.wait(LONG)
+        service.app = "app"
+
+    orchestrator = replicas(needs=["first"])
+    orchestrator.service("first")(recorded(run=wait))
+    starting = Call(orchestrator.start, name="start")
+    try:
+        assert begun.wait(LONG)
+        assert orchestrator.svc_config("thing")["size"] == 2
+        assert orchestrator.svc("thing").config["size"] == 2
+    finally:
+        gate.set()
+        assert starting.wait(LONG)
+
+
 def test_a_store_that_was_emptied_is_noticed(replicas: Replicas) -> None:
     orchestrator = replicas()
     orchestrator.svc_config_set("thing", {"size": 2})

@@ -616,7 +616,8 @@ class Orchestrator:
     ) -> tuple[dict[str, Any], Any]:
         """Config and manifest for a service that is to be started."""
         bootstrap = registration.name in self._regenerator.hook_needs()
-        if stored is None and not bootstrap and not self._started:
+        # Once started, each pass reads them; what is asked for before the first one must not miss them.
+        if stored is None and not bootstrap and not (self._started and self._stored.known):
             self._stored.refresh()
         secret_keys = tuple(getattr(cls, "secret_keys", ()))
         config: dict[str, Any] = {}

@@ -61,6 +61,8 @@ class StoredSettings:
         """The revision that the settings were last given."""
         self.values: dict[str, Any] = {}
         """Setting name to stored value, at that revision."""
+        self.known = False
+        """Whether they were read at least once."""
         self._complained = ""
         self._tickets = itertools.count(1)
         self._latest = 0
@@ -127,6 +129,7 @@ class StoredSettings:
             if revision != self.revision:
                 self._settings.set_stored(values)
             self._latest, self.revision, self.values = ticket, revision, values
+            self.known = True
 
     def _read(self) -> tuple[int, dict[str, Any]]:
         hook = self._new_hook()
