@@ -354,6 +354,40 @@ def test_only_what_is_allowed_is_imported(site: Site, discovering: Make) -> None
     assert site.imported("acme-store") == []
 
 
+ON_TOP = """
+from jsorc import hookimpl
+
+@hookimpl
+def jsorc_register(register):
+    if register.has_plugin("Zeta.Works"):
+        register.repository("thing", __package__ + ".things:Thing")
+    register.context("always", __package__ + ".things:Thing")
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "has"),
+    [
+        ({}, True),
+        ({"JSORC_PLUGINS_BLOCK": "zeta-works"}, False),
+        ({"JSORC_PLUGINS_ALLOW": "acme-store"}, False),
+        ({"JSORC_PLUGINS_ALLOW": "acme-store,zeta_works"}, True),
+    ],
+)
+def test_a_plugin_asks_for_the_one_that_it_stands_on(
+    variables: dict[str, str], has: bool, site: Site, discovering: Make
+) -> None:
+    site.install("acme-store", ON_TOP, modules=THINGS)  # which is loaded before the other
+    site.install("zeta-works", WORKING.replace('"thing"', '"zeta"'), modules=THINGS)
+    orchestrator = discovering(**variables)
+    assert record_of(orchestrator, "acme-store").state == "loaded"
+    if has:
+        assert type(orchestrator.src("thing")).__name__ == "Thing"
+    else:
+        with pytest.raises(NotRegistered):
+            orchestrator.src("thing")
+
+
 def test_the_hook_of_core_cannot_be_blocked(discovering: Make) -> None:
     orchestrator = discovering(JSORC_PLUGINS_BLOCK="jsorc-core", JSORC_PLUGINS_ALLOW="nothing")
     assert type(orchestrator.src("hook")) is MemoryHook

@@ -16,12 +16,12 @@ __all__ = ["Router", "configure"]
 
 
 class Router:
-    """Sends the models of jsorc_serv to the database that a test has chosen."""
+    """Sends the models of jsorc_serv and of its schedules to the database that a test has chosen."""
 
     chosen = "default"
 
     def db_for_read(self, model: type[Any], **hints: Any) -> str | None:
-        return self.chosen if model._meta.app_label == "jsorc_serv" else None
+        return self.chosen if model._meta.app_label in ("jsorc_serv", "django_celery_beat") else None
 
     db_for_write = db_for_read
 
@@ -29,7 +29,7 @@ class Router:
 def configure(folder: Path, postgres_port: int) -> None:
     """Configure Django with `default`, an SQLite file in the folder, and `postgres` on a loopback port."""
     settings.configure(
-        INSTALLED_APPS=["jsorc_serv"],
+        INSTALLED_APPS=["jsorc_serv", "django_celery_beat"],
         DATABASES={
             "default": {
                 "ENGINE": "django.db.backends.sqlite3",

@@ -63,6 +63,12 @@ class Register(Protocol):
     def context(self, name: str, target: str | type, *, priority: int = 0) -> None:
         """Adds a candidate for the context `name`."""
 
+    def has_plugin(self, distribution: str) -> bool:
+        """Whether another distribution's plugin is installed and not blocked.
+
+        Whoever brings something that only works on top of another plugin asks before registering it.
+        """
+
 
 def _typed(marker: Any) -> Callable[[F], F]:
     return cast("Callable[[F], F]", marker)

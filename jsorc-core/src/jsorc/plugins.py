@@ -62,6 +62,8 @@ class Brought:
     defaults: dict[str, Any] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     registrations: list[Registration] = field(default_factory=list)
+    beside: frozenset[str] = frozenset()
+    """The normalised names of the distributions whose plugins are there and not blocked."""
 
     def settings(self, **defaults: Any) -> None:
         """See `hookspecs.Register`."""
@@ -103,6 +105,10 @@ class Brought:
     def context(self, name: str, target: str | type, *, priority: int = 0) -> None:
         """See `hookspecs.Register`."""
         self._add("context", name, target, priority=priority)
+
+    def has_plugin(self, distribution: str) -> bool:
+        """See `hookspecs.Register`."""
+        return normalise(distribution) in self.beside
 
     def expected(self) -> list[str]:
         """The settings that the registrations refer to."""
@@ -273,13 +279,14 @@ class Plugins:
         blocked, allowed = self._lists()
         strict = self._environ.get("JSORC_STRICT", "").strip().lower() in {"1", "true", "yes", "on"}
         self._load_core()
-        for plugin in found():
-            name = normalise(plugin.distribution)
-            if name in blocked or (allowed is not None and name not in allowed):
+        plugins = [(normalise(plugin.distribution), plugin) for plugin in found()]
+        used = {name for name, _ in plugins if name not in blocked and (allowed is None or name in allowed)}
+        for name, plugin in plugins:
+            if name not in used:
                 self._records.append(_record(plugin, "blocked"))
                 continue
             try:
-                self._load(plugin)
+                self._load(plugin, frozenset(used))
             except (Exception, SystemExit) as error:
                 text = _text_of(error)
                 self._records.append(_record(plugin, "failed", text))
@@ -310,7 +317,7 @@ class Plugins:
         plugin.jsorc_register(brought)
         self._apply(brought)
 
-    def _load(self, plugin: Found) -> None:
+    def _load(self, plugin: Found, beside: frozenset[str]) -> None:
         if plugin.entry is None:
             raise PluginLoadError(plugin.error)
         check_fence(plugin)
@@ -319,7 +326,7 @@ class Plugins:
         took = time.monotonic() - began
         if took > SLOW_IMPORT:
             log.warning("plugin %r of %s took %.1f s to import", plugin.name, plugin.distribution, took)
-        brought = Brought(plugin.distribution, plugin.version)
+        brought = Brought(plugin.distribution, plugin.version, beside=beside)
         key = f"{plugin.distribution}:{plugin.name}"
         if isinstance(loaded, type):
             classes = [loaded]

@@ -157,12 +157,13 @@ def _postgresql(
 
 def _behind(where: str, text: str, connection: BaseDatabaseWrapper) -> str:
     ours = bool(getattr(settings, "JSORC_SERV_MIGRATE", False))
+    app = "django_celery_beat" if "django_celery_beat" in text else "jsorc_serv"
     mend = (
         "Restart the process, which migrates it."
         if ours
-        else f"Run manage.py migrate jsorc_serv --database {connection.alias}."
+        else f"Run manage.py migrate {app} --database {connection.alias}."
     )
-    return f"{where} does not have the tables of this jsorc-serv ({text}). {mend}"
+    return f"{where} does not have the tables of the installed {app} ({text}). {mend}"
 
 
 def _setting(connection: BaseDatabaseWrapper) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jsorc import hookimpl
+from jsorc_serv.tasks import has_beat
 
 if TYPE_CHECKING:
     from jsorc import Orchestrator
@@ -18,7 +19,7 @@ __all__ = ["jsorc_cli", "jsorc_database_prepare", "jsorc_database_ready", "jsorc
 
 @hookimpl
 def jsorc_register(register: Register) -> None:
-    """Registers, at priority 2, the repository `hook`.
+    """Registers, at priority 2, the repository `hook` and, with the extra `task`, the service `task`.
 
     Args:
         register: Takes what is brought.
@@ -63,6 +64,10 @@ def jsorc_register(register: Register) -> None:
         DJANGO_SECRET_KEY="SERV_CONFIG.secret_key",  # noqa: S106 - the key's name, not a key
     )
     register.repository("hook", "jsorc_serv.hook:OrmHook", priority=2)
+    if register.has_plugin("jsorc-task") and has_beat():
+        register.service(
+            "task", "jsorc_serv.tasks.service:DatabaseTaskService", config="TASK_CONFIG", priority=2
+        )
 
 
 @hookimpl

@@ -9,6 +9,7 @@ from typing import Any
 
 from jsorc.settings import JsOrcSettings
 from jsorc_serv.config import database_settings, read_config
+from jsorc_serv.tasks import has_beat
 
 __all__ = ["django_settings"]
 
@@ -27,7 +28,7 @@ def django_settings(settings: JsOrcSettings) -> dict[str, Any]:
     """
     config = read_config(settings)
     return {
-        "INSTALLED_APPS": ["jsorc_serv"],
+        "INSTALLED_APPS": ["jsorc_serv", *(["django_celery_beat"] if has_beat() else [])],
         "DATABASES": {"default": database_settings(config.database, settings.core().namespace)},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "DEBUG": False,

@@ -82,7 +82,7 @@ class OrmStore:
             ServiceUnavailable: The database does not answer; the global may have been created.
         """
         model = self._models()[1]
-        with self._session(self._write_alias(), statements=4) as connection:
+        with self.session(self._write_alias(), statements=4) as connection:
             table = connection.ops.quote_name(model._meta.db_table)
             insert = f"INSERT INTO {table} (id, text) VALUES (%s, %s) ON CONFLICT (id) DO NOTHING"  # noqa: S608
             for _ in range(_CREATE_ATTEMPTS):
@@ -96,6 +96,20 @@ class OrmStore:
             f"the global {name!r} is created and destroyed by others all the time; try again"
         )
 
+    def replace_glob(self, name: str, old: str, new: str) -> bool:
+        """Changes the text of a global, if it is still the one that is expected.
+
+        Returns:
+            Whether it was.
+
+        Raises:
+            ServiceUnavailable: The database does not answer; the global may have been changed.
+        """
+        model = self._models()[1]
+        with self.session(self._write_alias(), statements=3) as connection:
+            rows = model._base_manager.using(connection.alias).filter(id=name, text=old)
+            return rows.update(text=new) == 1
+
     def apply(self, changes: Changes) -> None:
         """Makes all changes in one transaction, or within the caller's.
 
@@ -105,7 +119,7 @@ class OrmStore:
         """
         objects, globs = self._models()
         with (
-            self._session(self._write_alias(), commit=True, statements=_statements(changes)) as connection,
+            self.session(self._write_alias(), commit=True, statements=_statements(changes)) as connection,
             transaction.atomic(connection.alias),
         ):
             _write(connection, objects, changes.objects, changes.destroyed_objects)
@@ -117,7 +131,7 @@ class OrmStore:
         Raises:
             ServiceUnavailable: It does not answer.
         """
-        with self._session(self._write_alias(), prepare=False) as connection:
+        with self.session(self._write_alias(), prepare=False) as connection:
             try:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT 1")
@@ -126,11 +140,11 @@ class OrmStore:
                     connection.close()
 
     def _load(self, model: Model, names: Sequence[str]) -> dict[str, str]:
-        with self._session(router.db_for_read(model)) as connection:
+        with self.session(router.db_for_read(model)) as connection:
             return _read(connection, model, names)
 
     def _names(self, model: Model, prefix: str, after: str | None, limit: int | None) -> list[str]:
-        with self._session(router.db_for_read(model)) as connection:
+        with self.session(router.db_for_read(model)) as connection:
             rows = model._base_manager.using(connection.alias).order_by("id")
             if prefix:
                 rows = rows.filter(id__gte=prefix)
@@ -158,10 +172,21 @@ class OrmStore:
         return alias
 
     @contextmanager
-    def _session(
+    def session(
         self, alias: str, *, commit: bool = False, prepare: bool = True, statements: int = 1
     ) -> Iterator[BaseDatabaseWrapper]:
-        """This thread's connection; it has time for so many statements, and what goes wrong is explained."""
+        """This thread's connection; it has time for so many statements, and what goes wrong is explained.
+
+        Args:
+            alias: The database, by its key in DATABASES.
+            commit: Whether staged work is written, whose fate an error then tells.
+            prepare: Whether the tables are looked after first.
+            statements: How many statements there may be.
+
+        Raises:
+            ServiceUnavailable: The database does not answer, or refuses.
+            ConfigError: It is of a kind that is not known.
+        """
         connection = self._connections.usable(alias)
         watch: Watch | None = None
         try:

@@ -45,7 +45,7 @@ def web_settings(settings: JsOrcSettings) -> dict[str, Any]:
         "ASGI_APPLICATION": "jsorc_serv.asgi.application",
         "WSGI_APPLICATION": "jsorc_serv.wsgi.application",
         "INSTALLED_APPS": [
-            "jsorc_serv",
+            *base["INSTALLED_APPS"],
             "jsorc_serv.api",
             "jsorc_serv.status",
             "ninja",

@@ -172,12 +172,13 @@ class SettingsLoader(AppLoader):  # type: ignore[misc]  # celery has no types
         return dict(self.app.read_settings())
 
 
-def celery_settings(config: Mapping[str, Any], endpoints: Endpoints) -> dict[str, Any]:
+def celery_settings(config: Mapping[str, Any], endpoints: Endpoints, beat_scheduler: str) -> dict[str, Any]:
     """The settings of Celery that a validated `TASK_CONFIG` stands for.
 
     Args:
         config: The keys of `Config`.
         endpoints: Where broker, results and schedules are.
+        beat_scheduler: What beat gets its schedules from.
 
     Raises:
         ConfigError: `TASK_CONFIG.celery` has a key that Celery does not know, or that has a place of its own.
@@ -213,6 +214,7 @@ def celery_settings(config: Mapping[str, Any], endpoints: Endpoints) -> dict[str
         "redis_socket_timeout": _SOCKET_TIMEOUT,
         "redis_socket_connect_timeout": _SOCKET_TIMEOUT,
         "result_backend_transport_options": _IN_A_WORKER if inside_celery() else _IN_A_CLIENT,
+        "beat_scheduler": beat_scheduler,
         "beat_max_loop_interval": 1,
     }
     if not endpoints.broker.startswith("redis"):
@@ -220,7 +222,6 @@ def celery_settings(config: Mapping[str, Any], endpoints: Endpoints) -> dict[str
     if endpoints.schedules is not None:
         settings["redbeat_redis_url"] = endpoints.schedules
         settings["redbeat_redis_options"] = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0}
-        settings["beat_scheduler"] = "redbeat.RedBeatScheduler"
     return _with_extras(settings, config.get("celery") or {})
 
 

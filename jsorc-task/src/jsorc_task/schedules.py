@@ -34,10 +34,12 @@ class Schedule(Struct, frozen=True, kw_only=True):
     Attributes:
         name: Its name.
         task: The name of the task that is sent.
-        kind: Which of the three following says when.
+        kind: Which of the following says when.
         every: Seconds between two times.
-        crontab: Five fields, as in a crontab: minute, hour, day of month, month, day of week; in UTC.
+        crontab: Five fields, as in a crontab: minute, hour, day of month, month, day of week.
         at: The one time, with its time zone.
+        solar: An event of the sun and where, such as `sunset at 52.5, 13.4`; made in Django's admin only.
+        timezone: The time zone of the crontab; another than UTC is given in Django's admin only.
         args: Arguments of the task.
         kwargs: Named arguments of the task.
         queue: The queue that it is sent to; None for the task's own.
@@ -47,10 +49,12 @@ class Schedule(Struct, frozen=True, kw_only=True):
 
     name: str
     task: str
-    kind: Literal["interval", "crontab", "once"]
+    kind: Literal["interval", "crontab", "once", "solar"]
     every: float | None = None
     crontab: str | None = None
     at: dt.datetime | None = None
+    solar: str | None = None
+    timezone: str = "UTC"
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     queue: str | None = None
@@ -111,7 +115,7 @@ class Schedules(ABC):
             ScheduleError: The name is taken or cannot be one, the crontab cannot be read or never comes, or
                 the time is past.
             NotRegistered: There is no such task.
-            TaskArgumentError: An argument is not JSON.
+            TaskArgumentError: An argument is not JSON, or not one that the task takes.
             ServiceUnavailable: Where schedules are kept does not answer.
         """
         if not _NAME.fullmatch(str(name)):
@@ -135,6 +139,7 @@ class Schedules(ABC):
             enabled=enabled,
         )
         _check_arguments(schedule)
+        _check_signature(known, schedule)
         check = getattr(known, "check_arguments", None)
         if check is not None:
             check(*args, **(kwargs or {}))
@@ -270,4 +275,16 @@ def _check_arguments(schedule: Schedule) -> None:
     except (TypeError, ValueError, RecursionError) as error:
         raise TaskArgumentError(
             f"The arguments of {schedule.task} in schedule {schedule.name!r} are not JSON: {error}"
+        ) from error
+
+
+def _check_signature(task: Any, schedule: Schedule) -> None:
+    """What Celery checks as a task is sent, which here would be in beat, where nobody sees it."""
+    if not (task.typing and hasattr(task, "__header__")):
+        return
+    try:
+        task.__header__(*schedule.args, **schedule.kwargs)
+    except TypeError as error:
+        raise TaskArgumentError(
+            f"The arguments in schedule {schedule.name!r} do not fit the task {schedule.task}: {error}"
         ) from error

@@ -70,7 +70,7 @@ class TaskService(CommonService[Application]):
         self._settling = threading.RLock()
         self._check_config()
         self._endpoints = endpoints = self._find_endpoints()
-        self._settings = celery_settings(self.config, endpoints)
+        self._settings = celery_settings(self.config, endpoints, self.beat_scheduler)
         if not inside_celery():
             import_tasks(self.config.get("modules") or ())
         self._connect_once()
@@ -271,8 +271,16 @@ class TaskService(CommonService[Application]):
         """
         return self.open_schedules()
 
+    def can_beat(self) -> bool:
+        """Whether a beat could run here, with `beat_scheduler`.
+
+        Raises:
+            ConfigError: It could, but for something that is to be mended.
+        """
+        return self._endpoints is not None and self._endpoints.schedules is not None
+
     def open_schedules(self) -> Schedules:
-        """The schedules of `beat_scheduler`; a service that has another one overrides both."""
+        """The schedules of `beat_scheduler`; a service that has another one overrides all three."""
         from jsorc_task.redbeat_schedules import RedBeatSchedules
 
         endpoints = self._endpoints
@@ -328,7 +336,7 @@ class TaskService(CommonService[Application]):
         with self._settling:
             role = self._role()
             wanted = {WORKER} if role in ("worker", "all") else set()
-            if role in ("beat", "all") and self._can_beat() and self._leads():
+            if role in ("beat", "all") and self.can_beat() and self._leads():
                 wanted.add(BEAT)
             children = self._children()
             running = self._running()
@@ -355,9 +363,6 @@ class TaskService(CommonService[Application]):
         if inside_celery() or configured is not None:
             return "client" if inside_celery() or configured is None else configured
         return "all" if self._shared().holder is self else "client"
-
-    def _can_beat(self) -> bool:
-        return self._endpoints is not None and self._endpoints.schedules is not None
 
     def _leads(self) -> bool:
         if self.orchestrator is None:

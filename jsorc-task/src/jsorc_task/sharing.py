@@ -92,4 +92,4 @@ def redis_endpoint(config: Mapping[str, Any]) -> Endpoint:
 def _settings(orchestrator: Any) -> dict[str, Any]:
     config = task_config(orchestrator)
     redis = None if config["broker_url"] else redis_endpoint(orchestrator.svc_config("redis"))
-    return celery_settings(config, Endpoints.of(config, redis))
+    return celery_settings(config, Endpoints.of(config, redis), orchestrator.svc_class("task").beat_scheduler)
