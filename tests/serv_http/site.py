@@ -15,11 +15,12 @@ from typing import Any
 
 import httpx
 
-__all__ = ["SECRET", "Site", "environment"]
+__all__ = ["PASSWORD", "SECRET", "SUPERUSER", "Site", "environment"]
 
 ROOT = Path(__file__).parents[2]
 SECRET = "s3kr3t-of-the-tests-7f2a"
 PASSWORD = "a-long-enough-phrase"
+SUPERUSER = "root"
 
 _ACCOUNTS = """
 import django, json, sys
@@ -32,6 +33,13 @@ for name, staff, roles in json.loads(sys.argv[1]):
     user.user_permissions.set(Permission.objects.filter(codename__in=roles))
     made[name] = {scope: make_token(f"{name}-{scope}", user, scope)[1] for scope in ("read", "staff")}
 print(json.dumps(made))
+"""
+_SUPERUSER = """
+import django, sys
+django.setup()
+from django.contrib.auth.models import User
+name, mail, password = sys.argv[1:]
+User.objects.filter(username=name).exists() or User.objects.create_superuser(name, mail, password)
 """
 
 
@@ -112,8 +120,17 @@ class Site:
 
     def accounts(self, *wanted: tuple[str, bool, list[str]]) -> dict[str, dict[str, str]]:
         """Make users with a password, and a token of each scope for each: (name, staff, permissions)."""
+        found: dict[str, dict[str, str]] = json.loads(self._run(_ACCOUNTS, json.dumps(wanted), PASSWORD))
+        return found
+
+    def superuser(self) -> None:
+        """Make the user who may do everything, unless it is there."""
+        self._run(_SUPERUSER, SUPERUSER, "root@localhost", PASSWORD)
+
+    def _run(self, code: str, *arguments: str) -> str:
+        """Run code with the settings of the site, and give what it printed."""
         done = subprocess.run(
-            [sys.executable, "-c", _ACCOUNTS, json.dumps(wanted), PASSWORD],
+            [sys.executable, "-c", code, *arguments],
             env={**self.env, "DJANGO_SETTINGS_MODULE": "jsorc_serv.settings"},
             cwd=self.home,
             capture_output=True,
@@ -121,8 +138,7 @@ class Site:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found: dict[str, dict[str, str]] = json.loads(done.stdout)
-        return found
+        return done.stdout
 
     @contextmanager
     def log_in(self, name: str, password: str = PASSWORD) -> Iterator[httpx.Client]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.serv_http.browser import RECORD_STATES, browser, logged_in
 from tests.serv_http.conftest import ROLES
-from tests.serv_http.site import PASSWORD, SECRET, Site
+from tests.serv_http.site import PASSWORD, SECRET, SUPERUSER, Site
 
 IMAGES = os.environ.get("JSORC_SCREENSHOTS")
 """The folder that pictures of the page are kept in; by default they are not."""
@@ -202,35 +202,25 @@ def test_a_lost_connection_is_said_and_found_again(
         assert page.locator("#lost").is_hidden()
 
 
-PAGES = ["/api/docs", "/admin/", "/admin/jsorc_serv/storedglob/", "/admin/jsorc_api/auditentry/"]
+PAGES = [
+    "/api/docs",
+    "/admin/",
+    "/admin/jsorc_serv/storedglob/",
+    "/admin/jsorc_api/auditentry/",
+    "/admin/django_celery_beat/periodictask/",
+    "/admin/django_celery_beat/periodictask/add/",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_of_others_keep_the_content_policy(chromium: Any, site: Site, path: str) -> None:
-    site_admin(site)
-    with logged_in(chromium, site.base, "root", PASSWORD) as page:
+    site.superuser()
+    with logged_in(chromium, site.base, SUPERUSER, PASSWORD) as page:
         answer = page.goto(site.base + path)
         page.wait_for_load_state("networkidle")
         assert answer.status == 200
         if path == "/api/docs":
             page.get_by_text("/api/services", exact=True).first.wait_for()
-
-
-def site_admin(site: Site) -> None:
-    import subprocess
-    import sys
-
-    code = (
-        "import django, sys; django.setup()\n"
-        "from django.contrib.auth.models import User\n"
-        "User.objects.filter(username='root').exists() or "
-        "User.objects.create_superuser('root', password=sys.argv[1])"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code, PASSWORD],
-        env={**site.env, "DJANGO_SETTINGS_MODULE": "jsorc_serv.settings"},
-        check=True,
-    )
 
 
 CONTRAST = """() => {

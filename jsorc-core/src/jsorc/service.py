@@ -23,6 +23,7 @@ from jsorc.validation import Resolved, validate
 if TYPE_CHECKING:
     import typing_extensions
 
+    from jsorc.processes import ChildProcess
     from jsorc.provisioning import LocalProcess
 
     # With a default, so that a strict checker lets `class Redis(CommonService)` leave the app's type out.
@@ -278,6 +279,10 @@ class CommonService(Generic[App]):
         Their output goes to this service's log, and none outlives this process, even by kill -9.
         """
         self._own_daemons().spawn_process(**commands)
+
+    def child_processes(self) -> dict[str, ChildProcess]:
+        """The child processes that it has, by name, those that have ended too."""
+        return self._daemons.processes() if self._daemons is not None else {}
 
     def _own_daemons(self) -> Daemons:
         with self._lock:

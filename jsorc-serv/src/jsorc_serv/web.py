@@ -81,6 +81,8 @@ def web_settings(settings: JsOrcSettings) -> dict[str, Any]:
                 },
             }
         ],
+        # What the admin of schedules asks, to warn where they would not be read.
+        "CELERY_BEAT_SCHEDULER": "django",
         "STATIC_URL": "static/",
         "LOGIN_URL": "login",
         "LOGIN_REDIRECT_URL": "jsorc_status:page",

@@ -70,7 +70,8 @@ class Application(Celery):  # type: ignore[misc]  # celery has no types
         """Why nothing may be sent at this moment."""
         self._adopted: dict[str, Any] | None = None
         self._inherited: list[Any] = []
-        super().__init__("jsorc_task.app", loader=SettingsLoader, set_as_current=False)
+        # By its name: in a Django project, Celery's fixup looks at the name of the loader.
+        super().__init__("jsorc_task.app", loader=f"{__name__}:SettingsLoader", set_as_current=False)
 
     def gen_task_name(self, name: str, module: str) -> str:
         """The name of a task; one of the program itself is named by its file, as a worker will import it."""

@@ -104,7 +104,7 @@ class TaskService(CommonService[Application]):
                 self._look_at_processes()
                 self._connect_once()
                 return
-            worker = self._children().get(WORKER)
+            worker = self.child_processes().get(WORKER)
             if worker is not None:
                 worker.kill()  # one that is deaf would not hear a request to end either
             raise
@@ -146,7 +146,7 @@ class TaskService(CommonService[Application]):
         facts: dict[str, Any] = {"broker": self._endpoints.shown, "role": self._present_role()}
         if self.app is not None:
             facts["tasks"] = sorted(name for name in self.app.tasks if not name.startswith("celery."))
-        for name, child in self._children().items():
+        for name, child in self.child_processes().items():
             if child.poll() is None:
                 facts[name] = {"pid": child.pid}
         if WORKER in facts and self._probe is not None:
@@ -338,7 +338,7 @@ class TaskService(CommonService[Application]):
             wanted = {WORKER} if role in ("worker", "all") else set()
             if role in ("beat", "all") and self.can_beat() and self._leads():
                 wanted.add(BEAT)
-            children = self._children()
+            children = self.child_processes()
             running = self._running()
             self._end_processes(running - wanted)
             # One that has ended stays, so that the probe sees it; a fresh instance starts it again.
@@ -383,7 +383,7 @@ class TaskService(CommonService[Application]):
             self._spawned_at = self.clock.monotonic()
         command = self._worker_command() if name == WORKER else self._beat_command()
         self.spawn_process(**{name: ProcessSpec(command, env=self._variables())})
-        child = self._children()[name]
+        child = self.child_processes()[name]
         self.spawn_daemon(**{f"{name}_watch": self._watch(name, child)})
 
     def _worker_command(self) -> list[str]:
@@ -453,11 +453,8 @@ class TaskService(CommonService[Application]):
 
     # -- looking after them
 
-    def _children(self) -> dict[str, ChildProcess]:
-        return self._own_daemons().processes()
-
     def _running(self) -> set[str]:
-        return {name for name, child in self._children().items() if child.poll() is None}
+        return {name for name, child in self.child_processes().items() if child.poll() is None}
 
     def _watch(self, name: str, child: ChildProcess) -> Callable[..., None]:
         def watch(stop: threading.Event) -> None:
@@ -468,7 +465,7 @@ class TaskService(CommonService[Application]):
         return watch
 
     def _look_at_processes(self) -> None:
-        for name, child in self._children().items():
+        for name, child in self.child_processes().items():
             if child.poll() is not None:
                 raise _ended(name, child)
 

@@ -23,7 +23,7 @@ __all__ = ["NAME", "TERM", "Lease"]
 
 NAME = "jsorc.beat"
 """The global that is the lease."""
-TERM = 8.0
+TERM = 5.0
 """Seconds without a change after which others take it."""
 _RENEW = TERM / 4
 _TRUST = TERM / 2
