@@ -43,6 +43,25 @@ def test_the_wheel_alone_stores_and_the_next_process_finds_it(
     assert environment.ask('JsOrc.src("hook").get_obj("a")', **variables) == {"n": 1}
 
 
+def test_with_its_extra_the_schedules_are_in_the_database_and_without_it_in_redis(
+    wheels: Path, environment: Environment
+) -> None:
+    environment.install(*(find_wheel(wheels, name) for name in (*DISTRIBUTIONS, "jsorc-task")))
+    assert environment.candidates("task") == [("jsorc-task", 0, "selected")]
+    environment.install("django-celery-beat")
+    assert environment.candidates("task") == [("jsorc-serv", 2, "selected"), ("jsorc-task", 0, "outranked")]
+    assert environment.ask('JsOrc.orchestrator.svc_class("task").__name__') == "DatabaseTaskService"
+    assert environment.ask('"django" in __import__("sys").modules') is False
+    assert environment.candidates("task", JSORC_PLUGINS_BLOCK="jsorc-serv") == [
+        ("jsorc-task", 0, "selected"),
+        ("jsorc-serv", None, "blocked"),
+    ]
+    assert environment.ask('JsOrc.explain("hook") and None', JSORC_PLUGINS_BLOCK="jsorc-task") is None
+
+    environment.uninstall("jsorc-serv")
+    assert environment.candidates("task") == [("jsorc-task", 0, "selected")]
+
+
 def test_asking_for_plugins_imports_no_django(wheels: Path, environment: Environment) -> None:
     environment.install(*(find_wheel(wheels, name) for name in DISTRIBUTIONS))
     modules = environment.ask('[JsOrc.plugins() and None, sorted(__import__("sys").modules)][1]')
