@@ -25,6 +25,9 @@ nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", f"tests-{PYTHONS[0]}"]
 
+# The tests start hundreds of processes, and each would compile everything that it imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def _show_every_python() -> None:
     """Let the shims of pyenv answer for each Python it has, not only for the one chosen in this folder."""
