@@ -54,10 +54,9 @@ def ensure_django(settings: JsOrcSettings) -> None:
                 _configure(settings)
     if not apps.is_installed("jsorc_serv"):
         raise ConfigError(
-            "OrmHook wins the name 'hook', but the Django project does not have its tables: add "
-            '"jsorc_serv" to INSTALLED_APPS and '
-            " run manage.py migrate, or pin another: "
-            'JSORC_CONFIG.use = {"hook": "jsorc-redis"}'
+            "What jsorc-serv brings wins, but the Django project does not have its tables: add "
+            '"jsorc_serv" to INSTALLED_APPS and run manage.py migrate, or pin what others bring, as in '
+            'JSORC_CONFIG.use = {"hook": "jsorc-redis", "task": "jsorc-task"}'
         )
 
 
