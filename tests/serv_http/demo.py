@@ -76,7 +76,10 @@ class Provisioner:
 
     @hookimpl
     def jsorc_provision(self, service: CommonService[Any] | None, manifest: Any) -> ProvisionResult | None:
-        if isinstance(manifest, dict) and manifest.get("kind") == "Demo":
+        kind = manifest.get("kind") if isinstance(manifest, dict) else None
+        if kind == "Crash":
+            raise RuntimeError(f"the cluster refused https://me:{os.environ['ECHO_API_KEY']}@cluster")
+        if kind == "Demo":
             return ProvisionResult(True, f"applied for {service.name if service else 'nobody'}")
         return None
 

@@ -166,6 +166,16 @@ def test_a_manifest_that_nobody_answers_names_what_to_install(client: httpx.Clie
         assert "pip install jsorc-kube" in answer.json()["detail"]
 
 
+def test_a_provisioner_that_raises_is_told_from_nobody(client: httpx.Client) -> None:
+    for path in ("/api/manifests", "/api/services/echo/manifest"):
+        answer = client.post(path, json={"manifest": {"kind": "Crash"}})
+        assert answer.status_code == 502
+        assert answer.json()["error"] == "ProvisionError"
+        assert "demo-provisioner raised RuntimeError: the cluster refused" in answer.json()["detail"]
+        assert "pip install" not in answer.text
+        assert SECRET not in answer.text
+
+
 @pytest.mark.parametrize(
     "body", ["{", "", "null", "[" * 100_000, '{"manifest": NaN}', '{"manifest": 1}', "\x00"]
 )

@@ -111,6 +111,7 @@ class JsOrc:
     start = _default.start
     stop = _default.stop
     regenerate = _default.regenerate
+    provision = _default.provision
     svc_reset = _default.svc_reset
     svc_class = _default.svc_class
     svc_config = _default.svc_config

@@ -20,6 +20,7 @@ from jsorc.errors import CastError, Closed, JsOrcError
 from jsorc.events import Announcer
 from jsorc.injection import Asked, Wanted, inject, wants
 from jsorc.plugins import Brought, PluginRecord, Plugins, mark
+from jsorc.provisioners import ask_provisioners
 from jsorc.redaction import get_logger
 from jsorc.regeneration import Readiness, Regenerator
 from jsorc.registration import Candidate, Pillar, Registration
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from jsorc.control import ControlServer
     from jsorc.daemons import Daemons
-    from jsorc.provisioning import LocalProvisioner
+    from jsorc.provisioning import LocalProvisioner, ProvisionResult
 
 __all__ = ["Orchestrator"]
 
@@ -469,6 +470,22 @@ class Orchestrator:
         """Brings up what is to run and does not, now; False, at once, where a pass is under way."""
         self._discover()
         return self._regenerator.regenerate()
+
+    def provision(self, service: CommonService[Any] | None, manifest: Any) -> ProvisionResult | None:
+        """Hands a manifest to the plugins that provision, as regeneration does.
+
+        Args:
+            service: The service that it is for; None for what belongs to no service.
+            manifest: What the plugin understands, such as YAML as text; it is handed on untouched.
+
+        Returns:
+            What the first plugin that answers did; None where every one leaves it to others.
+
+        Raises:
+            ProvisionError: No plugin answered, and this is what those say that raised.
+        """
+        self._discover()
+        return ask_provisioners(self._plugins, service, manifest, self._clock)
 
     def svc_reset(self, name: str) -> CommonService[Any]:
         """Ends a service and returns a fresh instance with the present settings, started if it is enabled."""

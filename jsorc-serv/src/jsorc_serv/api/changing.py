@@ -31,6 +31,7 @@ __all__ = ["router"]
 TIMEOUT = 90.0
 """Seconds that a change may take: a start has 30, and one that fails may be provisioned and started again."""
 REFUSALS = {400: Problem, 403: Problem, 413: Problem, **NOT_FOUND}
+UNPROVIDED = {501: Problem, 502: Problem}
 
 T = TypeVar("T")
 AnyService = CommonService[Any]
@@ -104,7 +105,7 @@ def call_method(request: HttpRequest, name: str, method: str, arguments: schemas
         return {"result": _as_json(result, f"{name}.{method}", secret_keys)}
 
 
-@router.post("/manifests", auth=CHANGERS, response={200: schemas.Provisioned, 501: Problem, **REFUSALS})
+@router.post("/manifests", auth=CHANGERS, response={200: schemas.Provisioned, **UNPROVIDED, **REFUSALS})
 def load_manifest(request: HttpRequest, sent: schemas.Manifest) -> Any:
     """Applies a manifest that belongs to no service (the original's `load_yaml`)."""
     identity = need(request, "apply_manifest")
@@ -113,7 +114,7 @@ def load_manifest(request: HttpRequest, sent: schemas.Manifest) -> Any:
 
 
 @router.post(
-    "/services/{name}/manifest", auth=CHANGERS, response={200: schemas.Provisioned, 501: Problem, **REFUSALS}
+    "/services/{name}/manifest", auth=CHANGERS, response={200: schemas.Provisioned, **UNPROVIDED, **REFUSALS}
 )
 def apply_manifest(request: HttpRequest, name: str, sent: schemas.Manifest) -> Any:
     """Applies a manifest for a service, then restarts the service (the original's `apply_yaml`)."""
@@ -172,14 +173,10 @@ def _as_json(value: Any, what: str, secret_keys: tuple[str, ...]) -> Any:
 
 
 def _provision(service: AnyService | None, sent: schemas.Manifest) -> Any:
-    answers = _do(
-        lambda: orchestrator().call_plugins("jsorc_provision", service=service, manifest=sent.manifest),
-        "provision",
-    )
-    for answer in answers:
-        if answer is not None:
-            return answer
-    raise NobodyAnswers("no installed plugin provisions from this manifest: pip install jsorc-kube")
+    answer = _do(lambda: orchestrator().provision(service, sent.manifest), "provision")
+    if answer is None:
+        raise NobodyAnswers("no installed plugin provisions from this manifest: pip install jsorc-kube")
+    return answer
 
 
 def _size(sent: schemas.Manifest) -> int:
