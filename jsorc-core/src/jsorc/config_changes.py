@@ -69,6 +69,7 @@ class ConfigChanges:
             )
         if change is not None:
             refuse_secrets(setting, change, tuple(getattr(cls, "secret_keys", ())))
+        self._stored.refuse_deadlock()
         for need in self._bootstrap():
             self._supervisor.obtain(need).poke()  # the store is to be written, so a stand-in would not do
         self._stored.refresh()

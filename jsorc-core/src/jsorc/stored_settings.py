@@ -91,6 +91,10 @@ class StoredSettings:
         self._complained = ""
         return True
 
+    def refuse_deadlock(self) -> None:
+        """Raises ServiceUnavailable where a write would wait for what the calling thread holds."""
+        getattr(self._new_hook(), "refuse_deadlock", lambda: None)()
+
     def store(self, values: Mapping[str, Any]) -> ConfigChange:
         """Makes the next revision.
 
