@@ -169,6 +169,36 @@ def test_of_two_writers_one_is_told_to_read_again(replicas: Replicas) -> None:
     assert second.svc_config_set("thing", {"size": 3}).revision == 2
 
 
+def test_a_pass_that_reads_meanwhile_does_not_let_a_change_undo_anothers(replicas: Replicas) -> None:
+    trying, go_on = threading.Event(), threading.Event()
+
+    def hold(service: Recorded) -> None:
+        if service.config["size"] == 3:
+            trying.set()
+            go_on.wait(LONG)
+        service.app = "app"
+
+    first, second = replicas(), replicas(recorded(run=hold))
+    late = Call(lambda: second.svc_config_set("thing", {"size": 3}), name="late")
+    assert trying.wait(LONG)
+    first.svc_config_set("thing", {"nested": {"a": 7}})
+    assert second._stored.refresh()
+    go_on.set()
+    assert late.wait(LONG)
+    with pytest.raises(StaleRevision, match="read them again"):
+        late.result()
+    assert replicas().svc_config("thing")["nested"] == {"a": 7, "b": 2}
+
+
+def test_a_change_over_a_revision_that_was_cleared_away_is_refused(replicas: Replicas) -> None:
+    first, second = replicas(), replicas()
+    old, values = second._stored.snapshot()
+    for size in range(KEPT + 5):
+        first.svc_config_set("thing", {"size": size})
+    with pytest.raises(StaleRevision, match="read them again"):
+        second._stored.store(values, over=old)
+
+
 def test_others_pick_a_change_up_at_their_next_pass_and_use_it_at_their_next_start(
     replicas: Replicas, clock: FakeClock
 ) -> None:

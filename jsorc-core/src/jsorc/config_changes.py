@@ -73,14 +73,14 @@ class ConfigChanges:
         for need in self._bootstrap():
             self._supervisor.obtain(need).poke()  # the store is to be written, so a stand-in would not do
         self._stored.refresh()
-        before = dict(self._stored.values)
+        revision, before = self._stored.snapshot()
         after = _with_change(before, setting, change)
         config, manifest = self._configuration(registration, cls, after)
         changes: list[ConfigChange] = []
 
         def store() -> Callable[[], None]:
-            changes.append(self._stored.store(after))
-            return lambda: changes.append(self._stored.store(before))
+            changes.append(self._stored.store(after, over=revision))
+            return lambda: changes.append(self._stored.store(before, over=changes[0].revision))
 
         self._supervisor.exchange(name, config, manifest, store)
         return changes[-1]
