@@ -19,7 +19,8 @@ from jsorc.errors import Closed, ConfigError, DatabaseReady, JsOrcError, NotRegi
 from jsorc.plugins import Plugins
 from jsorc.provisioners import PROVISION_TIMEOUT, ask_provisioners
 from jsorc.redaction import get_logger, mask_text, scrub
-from jsorc.registry import Registration, Registry
+from jsorc.registration import Registration
+from jsorc.registry import Registry
 from jsorc.service import CommonService
 from jsorc.settings import JsOrcSettings
 from jsorc.stored_settings import StoredSettings
