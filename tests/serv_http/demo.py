@@ -11,6 +11,7 @@ from jsorc import CommonService, JsOrc, ProvisionResult, hookimpl
 JsOrc.configure(
     ECHO_CONFIG={"automated": True, "greeting": "hello", "api_key": {"$env": "ECHO_API_KEY"}},
     BROKEN_CONFIG={"automated": True, "ping_interval": 1.0},
+    ECHO_MANIFEST={"kind": "Demo", "registered": True},
     IDLE_CONFIG={},
 )
 
@@ -23,7 +24,7 @@ class EchoConfig:
     refuses: bool = False
 
 
-@JsOrc.service("echo", config="ECHO_CONFIG")
+@JsOrc.service("echo", config="ECHO_CONFIG", manifest="ECHO_MANIFEST")
 class Echo(CommonService[Any]):
     """Runs, and offers methods."""
 

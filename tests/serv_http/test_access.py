@@ -21,6 +21,7 @@ CHANGES = [
     ("POST", "/api/services/echo/call/say", {"args": ["x"]}, "call_method"),
     ("POST", "/api/manifests", {"manifest": {"kind": "Demo"}}, "apply_manifest"),
     ("POST", "/api/services/echo/manifest", {"manifest": {"kind": "Demo"}}, "apply_manifest"),
+    ("DELETE", "/api/services/echo/manifest", None, "apply_manifest"),
     ("POST", "/api/regenerate", None, "regenerate"),
 ]
 

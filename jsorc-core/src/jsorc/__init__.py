@@ -27,7 +27,7 @@ from jsorc.hookspecs import hookimpl
 from jsorc.orchestrator import Orchestrator
 from jsorc.plugins import PluginRecord
 from jsorc.regeneration import Readiness
-from jsorc.registry import Candidate
+from jsorc.registration import Candidate
 from jsorc.service import CommonService, ServicePolicy, ServiceState
 from jsorc.stored_settings import ConfigChange
 from jsorc.unit_of_work import Changes, Hook, MemoryHook
@@ -117,6 +117,7 @@ class JsOrc:
     svc_config = _default.svc_config
     svc_config_set = _default.svc_config_set
     svc_config_unset = _default.svc_config_unset
+    svc_manifest_unset = _default.svc_manifest_unset
 
 
 def __getattr__(name: str) -> Any:
