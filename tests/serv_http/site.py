@@ -112,8 +112,13 @@ class Site:
 
     def accounts(self, *wanted: tuple[str, bool, list[str]]) -> dict[str, dict[str, str]]:
         """Make users with a password, and a token of each scope for each: (name, staff, permissions)."""
+        found: dict[str, dict[str, str]] = self.run(_ACCOUNTS, json.dumps(wanted), PASSWORD)
+        return found
+
+    def run(self, code: str, *arguments: str) -> Any:
+        """Run a script on the site's data, in a process of its own; what it printed as JSON is its answer."""
         done = subprocess.run(
-            [sys.executable, "-c", _ACCOUNTS, json.dumps(wanted), PASSWORD],
+            [sys.executable, "-c", code, *arguments],
             env={**self.env, "DJANGO_SETTINGS_MODULE": "jsorc_serv.settings"},
             cwd=self.home,
             capture_output=True,
@@ -121,8 +126,7 @@ class Site:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found: dict[str, dict[str, str]] = json.loads(done.stdout)
-        return found
+        return json.loads(done.stdout)
 
     @contextmanager
     def log_in(self, name: str, password: str = PASSWORD) -> Iterator[httpx.Client]:
