@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import httpx
 import pytest
 
 from tests.docs.test_recipes import write_files_of
+from tests.environment import inherited
 
 LONG = 40.0
 PASSWORD = "a-long-enough-phrase"
@@ -35,10 +35,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def variables(folder: Path) -> dict[str, str]:
-    ours = ("JSORC_", "REDIS_", "POSTGRES_", "DATABASE_URL", "DBNAME", "DJANGO_")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {
-        **inherited,
+        **inherited(),
         "XDG_DATA_HOME": str(folder / "data"),
         "JSORC_PLUGINS_ALLOW": "jsorc-serv",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,

@@ -5,7 +5,6 @@ Those for a Django project are in test_django.py.
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -16,6 +15,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
+from tests.environment import inherited
 
 ROOT = Path(__file__).parents[2]
 FILE = re.compile(
@@ -62,9 +63,7 @@ def test_the_recipe_for_gunicorn_serves_and_leaves_nothing_behind(
     redis_port, log = another_port(), tmp_path / "log"
     write_files_of("recipes.md", tmp_path)
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("JSORC", "REDIS"))
-    }
-    environment |= {
+        **inherited(),
         "XDG_DATA_HOME": str(tmp_path / "data"),
         "REDIS_PORT": str(redis_port),
         "JSORC_PLUGINS_ALLOW": "jsorc-redis",

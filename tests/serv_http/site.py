@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,9 +14,10 @@ from typing import Any
 
 import httpx
 
+from tests.environment import at_home
+
 __all__ = ["SECRET", "Site", "environment"]
 
-ROOT = Path(__file__).parents[2]
 SECRET = "s3kr3t-of-the-tests-7f2a"
 PASSWORD = "a-long-enough-phrase"
 
@@ -37,19 +37,8 @@ print(json.dumps(made))
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """The variables of a process that sees no outside setting and no Redis."""
-    ours = ("JSORC_", "REDIS_", "POSTGRES_", "DATABASE_URL", "DBNAME", "DJANGO_", "PG")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {
-        **inherited,
-        "HOME": str(home),
-        "XDG_DATA_HOME": str(home / "data"),
-        "XDG_STATE_HOME": str(home / "state"),
-        "PYTHONPATH": str(ROOT),
-        "JSORC_PLUGINS_BLOCK": "jsorc-redis,jsorc-task",
-        "JSORC_CONFIG__CONTROL": "false",
-        "ECHO_API_KEY": SECRET,
-        **variables,
-    }
+    ours = {"JSORC_PLUGINS_BLOCK": "jsorc-redis,jsorc-task", "ECHO_API_KEY": SECRET}
+    return at_home(home, **{**ours, **variables})
 
 
 class Site:
