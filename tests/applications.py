@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.environment import inherited
+
 __all__ = ["Application"]
 
 LONG = 40.0
@@ -35,12 +37,12 @@ class Application:
         self._lines: queue.Queue[str] = queue.Queue()
         self.output: list[str] = []
         # Unbuffered, a line is written in pieces, which those of a forked child come between.
-        unwanted = ("JSORC_", "REDIS_", "PYTHONUNBUFFERED")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+        variables = inherited()
+        variables.pop("PYTHONUNBUFFERED", None)
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
             env={
-                **inherited,
+                **variables,
                 **environ,
                 "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
                 "TEST_MARK": self._mark,

@@ -14,6 +14,7 @@ from textwrap import dedent
 from typing import Any
 
 from tests.applications import Application
+from tests.environment import inherited
 
 __all__ = ["Command", "Finished"]
 
@@ -68,14 +69,11 @@ class Command:
 
     def __call__(self, *arguments: str, code: str = PROGRAM, **environ: str) -> Finished:
         """Run it to its end."""
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("JSORC_", "REDIS_"))
-        }
         python_path = os.pathsep.join([*map(str, self.path), *(path for path in sys.path if path)])
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             cwd=self.folder,
-            env={**inherited, "PYTHONPATH": python_path, **self.environ, **environ},
+            env={**inherited(), "PYTHONPATH": python_path, **self.environ, **environ},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -10,9 +10,10 @@ import pytest
 
 from jsorc import Orchestrator, hookimpl
 from jsorc.daemons import Call
-from jsorc.errors import ConfigError
+from jsorc.errors import ConfigError, ProvisionError
+from jsorc.provisioners import PROVISION_TIMEOUT
 from jsorc.provisioning import ProvisionResult
-from jsorc.regeneration import PROVISION_TIMEOUT, Readiness
+from jsorc.regeneration import Readiness
 from jsorc.testing.clock import FakeClock
 from tests.services import (
     LONG,
@@ -145,6 +146,45 @@ def test_a_provisioner_that_raises_is_passed_over(error: BaseException, make: Ma
     orchestrator.start()
     assert [name for name, _ in second.asked] == ["thing"]
     assert orchestrator.svc("thing").is_running()
+
+
+def test_what_a_provisioner_raised_is_the_error_where_nobody_else_provisions(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> ProvisionResult:
+        raise ValueError("no cluster at https://me:hunter22@cluster")
+
+    orchestrator = make({"thing": recorded(run=boom)})
+    orchestrator.listen(Provisioner(fail), "acme-cluster")
+    orchestrator.start()
+    error = orchestrator.svc("thing").error
+    assert isinstance(error, ProvisionError)
+    assert "acme-cluster raised ValueError: no cluster at https://me:****" in str(error)
+    assert "nothing provisions it here" not in caplog.text
+    assert "hunter22" not in caplog.text
+
+
+def test_a_manifest_is_handed_to_the_first_that_answers(make: Make) -> None:
+    orchestrator = make({"thing": recorded()})
+    first, second = Provisioner(done), Provisioner(lambda: None)
+    for provisioner in (first, second):  # the latest is asked first
+        orchestrator.listen(provisioner)
+    assert orchestrator.provision(orchestrator.svc("thing"), "kind: List") == done()
+    assert second.asked == first.asked == [("thing", "kind: List")]
+
+
+def test_a_manifest_that_nobody_answers_is_told_from_one_that_fails(make: Make) -> None:
+    def fail() -> ProvisionResult:
+        raise ValueError("boom")
+
+    orchestrator = make({})
+    orchestrator.listen(Provisioner(lambda: None))
+    assert orchestrator.provision(None, {}) is None
+    orchestrator.listen(Provisioner(fail), "acme-cluster")
+    with pytest.raises(ProvisionError, match="acme-cluster raised ValueError: boom"):
+        orchestrator.provision(None, {})
+    orchestrator.listen(Provisioner(done))
+    assert orchestrator.provision(None, {}) == done()
 
 
 def test_a_provisioner_that_hangs_is_given_up_and_others_start_meanwhile(

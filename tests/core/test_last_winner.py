@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jsorc.last_winner import warn_of_another_store
-from jsorc.registry import Registration
+from jsorc.registration import Registration
 
 OLD = Registration("repository", "hook", "old_store.hook:OldHook", distribution="old-store")
 NEW = Registration("repository", "hook", "new_store.hook:NewHook", distribution="new-store")

@@ -98,6 +98,7 @@ def test_a_reference_that_is_no_variable_name_is_masked() -> None:
         ("http://[::1]:8080/a@b", "http://[::1]:8080/a@b"),
         ("redis://host/0?password=pw&db=1", f"redis://host/0?password={MASK}&db=1"),
         ("host=x password=pw dbname=y", f"host=x password={MASK} dbname=y"),
+        ("server --password=pw -token=pw", f"server --password={MASK} -token={MASK}"),
         ("Redis(password='p w', db=1)", f"Redis(password={MASK}, db=1)"),
         ("chose key=hook", "chose key=hook"),
     ],

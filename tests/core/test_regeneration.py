@@ -147,7 +147,7 @@ def test_the_pass_survives_an_interval_that_makes_no_sense(
 def test_a_class_that_cannot_be_imported_is_tried_at_each_pass_and_stops_no_other(
     make: Make, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from jsorc.registry import Registration
+    from jsorc.registration import Registration
 
     orchestrator = make({"thing": recorded()}, LATE_CONFIG={"automated": True})
     orchestrator._registry.add(Registration("service", "late", "no_such_module:Late", config="LATE_CONFIG"))

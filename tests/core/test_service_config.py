@@ -143,3 +143,32 @@ def test_quiet_keeps_warnings_and_above() -> None:
     service.name = "a-quiet-one"
     assert not service.log.isEnabledFor(logging.INFO)
     assert service.log.isEnabledFor(logging.WARNING)
+
+
+def test_quiet_ends_with_the_config_that_said_so(caplog: pytest.LogCaptureFixture) -> None:
+    def run(service: Recorded) -> None:
+        service.log.info("quiet: %s", service.quiet)
+        service.app = "app"
+
+    caplog.set_level("INFO", "jsorc.service.thing")
+    orchestrator = orchestrator_with({"thing": recorded(run=run)}, thing={"quiet": True})
+    orchestrator.svc("thing")
+    orchestrator.configure(THING_CONFIG={"quiet": False})
+    orchestrator.svc_reset("thing")
+    assert [record.getMessage() for record in caplog.records] == ["quiet: False"]
+
+
+def test_quiet_is_the_instances_alone_and_its_warnings_are_masked(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "jsorc.service.two-of-them")
+    loud, quiet = recorded()({}), recorded()({"quiet": True})
+    loud.name = quiet.name = "two-of-them"
+    log = loud.log
+    quiet.log.warning("cannot reach redis://me:%s@host", "hunter22")
+    quiet.log.info("not said")
+    log.info("said")
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot reach redis://me:********@host",
+        "said",
+    ]
+    logging.getLogger("jsorc.service.two-of-them").setLevel(logging.ERROR)
+    assert not quiet.log.isEnabledFor(logging.WARNING)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jsorc import MemoryHook, Orchestrator
+from jsorc import MemoryHook, Orchestrator, ProvisionResult, hookimpl
 from jsorc.daemons import Call
 from jsorc.errors import ConfigError, ServiceUnavailable, StaleRevision
 from jsorc.stored_settings import KEPT, PREFIX
@@ -169,6 +169,36 @@ def test_of_two_writers_one_is_told_to_read_again(replicas: Replicas) -> None:
     assert second.svc_config_set("thing", {"size": 3}).revision == 2
 
 
+def test_a_pass_that_reads_meanwhile_does_not_let_a_change_undo_anothers(replicas: Replicas) -> None:
+    trying, go_on = threading.Event(), threading.Event()
+
+    def hold(service: Recorded) -> None:
+        if service.config["size"] == 3:
+            trying.set()
+            go_on.wait(LONG)
+        service.app = "app"
+
+    first, second = replicas(), replicas(recorded(run=hold))
+    late = Call(lambda: second.svc_config_set("thing", {"size": 3}), name="late")
+    assert trying.wait(LONG)
+    first.svc_config_set("thing", {"nested": {"a": 7}})
+    assert second._stored.refresh()
+    go_on.set()
+    assert late.wait(LONG)
+    with pytest.raises(StaleRevision, match="read them again"):
+        late.result()
+    assert replicas().svc_config("thing")["nested"] == {"a": 7, "b": 2}
+
+
+def test_a_change_over_a_revision_that_was_cleared_away_is_refused(replicas: Replicas) -> None:
+    first, second = replicas(), replicas()
+    old, values = second._stored.snapshot()
+    for size in range(KEPT + 5):
+        first.svc_config_set("thing", {"size": size})
+    with pytest.raises(StaleRevision, match="read them again"):
+        second._stored.store(values, over=old)
+
+
 def test_others_pick_a_change_up_at_their_next_pass_and_use_it_at_their_next_start(
     replicas: Replicas, clock: FakeClock
 ) -> None:
@@ -289,6 +319,102 @@ def test_a_secret_is_referred_to_in_the_environment(replicas: Replicas) -> None:
     assert replicas().svc("thing").config["password"] == "hunter22"
     kept = MemoryHook(replicas.store).get_glob(replicas.globs()[-1])
     assert "hunter22" not in str(kept)
+
+
+# Manifests
+
+
+DONE = ProvisionResult(True, "done")
+
+
+class Provisioner:
+    """Notes the manifests that it is given, and what it says of each is told by a test."""
+
+    def __init__(self, result: ProvisionResult | None = DONE) -> None:
+        self.result = result
+        self.given: list[Any] = []
+
+    @hookimpl
+    def jsorc_provision(self, manifest: Any) -> ProvisionResult | None:
+        self.given.append(manifest)
+        return self.result
+
+
+def with_manifest(replicas: Replicas, provisioner: Provisioner | None = None, **options: Any) -> Orchestrator:
+    orchestrator = replicas(**options)
+    orchestrator.service("thing", config="THING_CONFIG", manifest="THING_MANIFEST")(recorded())
+    orchestrator.configure(THING_MANIFEST={"kind": "List", "registered": True})
+    if provisioner is not None:
+        orchestrator.listen(provisioner)
+    return orchestrator
+
+
+@pytest.mark.parametrize("manifest", [{"kind": "Deployment"}, "kind: Deployment\n---\nkind: Service"])
+def test_a_manifest_that_is_kept_takes_the_place_of_the_registered_one(
+    manifest: Any, replicas: Replicas
+) -> None:
+    provisioner = Provisioner()
+    orchestrator = with_manifest(replicas, provisioner)
+    result = orchestrator.provision(orchestrator.svc("thing"), manifest, keep=True)
+    assert result == provisioner.result
+    assert provisioner.given == [manifest]
+    assert orchestrator.svc_reset("thing").manifest == manifest
+    assert with_manifest(replicas).svc("thing").manifest == manifest
+    orchestrator.svc_config_set("thing", {"size": 2})
+    assert orchestrator.svc("thing").manifest == manifest
+    assert orchestrator.svc_manifest_unset("thing").revision == 3
+    assert orchestrator.svc_reset("thing").manifest == {"kind": "List", "registered": True}
+    assert orchestrator.svc("thing").config["size"] == 2
+
+
+def test_a_manifest_is_not_kept_unless_it_is_asked_for_and_provided(replicas: Replicas) -> None:
+    orchestrator = with_manifest(replicas, Provisioner())
+    orchestrator.provision(orchestrator.svc("thing"), {"kind": "Pod"})
+    for result in (None, ProvisionResult(False, "no room")):
+        other = with_manifest(replicas, Provisioner(result))
+        assert other.provision(other.svc("thing"), {"kind": "Pod"}, keep=True) == result
+    assert replicas.globs() == []
+
+
+def test_a_reference_in_a_manifest_that_is_kept_stays_one(replicas: Replicas) -> None:
+    replicas.environ["SIZE"] = "3Gi"
+    provisioner = Provisioner()
+    orchestrator = with_manifest(replicas, provisioner)
+    orchestrator.provision(orchestrator.svc("thing"), {"storage": {"$env": "SIZE"}}, keep=True)
+    assert provisioner.given == [{"storage": "3Gi"}]
+    kept = MemoryHook(replicas.store).get_glob(replicas.globs()[-1])
+    assert kept["values"] == {"THING_MANIFEST": {"storage": {"$env": "SIZE"}}}
+
+
+def test_a_manifest_is_kept_though_what_is_stored_is_ignored(replicas: Replicas) -> None:
+    replicas.environ["JSORC_IGNORE_STORED"] = "1"
+    provisioner = Provisioner()
+    orchestrator = with_manifest(replicas, provisioner)
+    orchestrator.provision(orchestrator.svc("thing"), {"kind": "Pod"}, keep=True)
+    assert provisioner.given == [{"kind": "Pod"}]
+    assert len(replicas.globs()) == 1
+
+
+def test_a_manifest_with_a_secret_is_neither_provisioned_nor_kept(replicas: Replicas) -> None:
+    provisioner = Provisioner()
+    orchestrator = with_manifest(replicas, provisioner)
+    with pytest.raises(ConfigError, match="secretKeyRef") as refused:
+        orchestrator.provision(orchestrator.svc("thing"), {"env": {"password": "hunter22"}}, keep=True)
+    assert "hunter22" not in str(refused.value)
+    assert provisioner.given == replicas.globs() == []
+
+
+def test_what_has_no_place_for_a_manifest_cannot_keep_one(replicas: Replicas) -> None:
+    orchestrator = replicas()
+    with pytest.raises(ConfigError, match="no manifest setting"):
+        orchestrator.provision(orchestrator.svc("thing"), {}, keep=True)
+    with pytest.raises(ConfigError, match="for which"):
+        orchestrator.provision(None, {}, keep=True)
+    needed = with_manifest(replicas, needs=["thing"])
+    with pytest.raises(ConfigError, match="JSORC_THING_MANIFEST"):
+        needed.provision(needed.svc("thing"), {}, keep=True)
+    with pytest.raises(ConfigError, match="JSORC_THING_MANIFEST"):
+        needed.svc_manifest_unset("thing")
 
 
 # The bootstrap

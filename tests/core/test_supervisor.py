@@ -87,7 +87,7 @@ def test_an_unknown_name_raises_and_names_what_there_is(make: Make) -> None:
 def test_a_class_that_cannot_be_imported_raises_at_every_call_until_it_can(
     make: Make, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jsorc.registry import Registration
+    from jsorc.registration import Registration
 
     orchestrator = make()
     orchestrator._registry.add(Registration("service", "late", "late_module_of_test_supervisor:Late"))

@@ -7,13 +7,14 @@ unless the page says `<!-- installed: jsorc-redis -->`. A block is left out only
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.environment import inherited
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("jsorc-*/README.md")])
@@ -54,9 +55,7 @@ def test_the_python_blocks_of_a_page_run(page: Path, tmp_path: Path, free_port: 
     folder = tmp_path / "empty"
     folder.mkdir()
     variables = {
-        name: value for name, value in os.environ.items() if not name.startswith(("JSORC_", "REDIS_"))
-    }
-    variables |= {
+        **inherited(),
         "HOME": str(tmp_path),
         "XDG_DATA_HOME": str(tmp_path / "data"),
         "XDG_STATE_HOME": str(tmp_path / "state"),

@@ -1,8 +1,10 @@
-"""The recipe for gunicorn, with the files that the guide shows, on a real server with two workers."""
+"""The recipe for gunicorn, with the files that the guide shows, on a real server with two workers.
+
+Those for a Django project are in test_django.py.
+"""
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -14,15 +16,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import inherited
+
 ROOT = Path(__file__).parents[2]
-FILE = re.compile(r"^<!-- file: (?P<name>\S+) -->\n```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(
+    r"^<!-- (?P<how>file|more): (?P<name>\S+) -->\n(?:<!-- skip: [^\n]* -->\n)?```python\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 LONG = 40.0
 VISITS = 20
 
 
-def files_of(page: Path) -> dict[str, str]:
-    """The blocks of a page that are files, by their names."""
-    return {match["name"]: match["code"] for match in FILE.finditer(page.read_text(encoding="utf-8"))}
+def write_files_of(page: str, folder: Path) -> None:
+    """Write the blocks of a page that are files, and add those that are more of a file."""
+    for match in FILE.finditer((ROOT / "docs" / page).read_text(encoding="utf-8")):
+        with (folder / match["name"]).open("w" if match["how"] == "file" else "a") as file:
+            file.write(match["code"])
 
 
 def visit(port: int) -> str:
@@ -52,12 +61,9 @@ def test_the_recipe_for_gunicorn_serves_and_leaves_nothing_behind(
     from tests.servers import free_port as another_port
 
     redis_port, log = another_port(), tmp_path / "log"
-    for name, code in files_of(ROOT / "docs" / "recipes.md").items():
-        (tmp_path / name).write_text(code)
+    write_files_of("recipes.md", tmp_path)
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("JSORC", "REDIS"))
-    }
-    environment |= {
+        **inherited(),
         "XDG_DATA_HOME": str(tmp_path / "data"),
         "REDIS_PORT": str(redis_port),
         "JSORC_PLUGINS_ALLOW": "jsorc-redis",

@@ -11,7 +11,8 @@ from tests.serv.processes import Script
 START = """
 import json, os, sys, threading, time
 from jsorc import Orchestrator, ProvisionResult, hookimpl
-from jsorc.regeneration import ANSWER_TIMEOUT, PROVISION_TIMEOUT
+from jsorc.provisioners import PROVISION_TIMEOUT
+from jsorc.regeneration import ANSWER_TIMEOUT
 from jsorc.testing import FakeClock
 
 clock = FakeClock()

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from textwrap import dedent
 
+from tests.environment import inherited
+
 __all__ = ["run"]
 
 LONG = 60.0
@@ -25,12 +27,9 @@ def run(*parts: str, status: int = 0, **variables: str) -> str:
         status: The exit status that it must have.
         variables: Environment variables.
     """
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("JSORC_", "REDIS_"))
-    }
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(dedent(part).strip("\n") for part in parts)],
-        env={**inherited, "JSORC_SETTINGS": os.devnull, "JSORC_PLUGINS_ALLOW": "jsorc-core", **variables},
+        env={**inherited(), "JSORC_SETTINGS": os.devnull, "JSORC_PLUGINS_ALLOW": "jsorc-core", **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

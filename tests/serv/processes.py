@@ -6,7 +6,6 @@ What a script printed as JSON on its last line is its answer.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -14,26 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Script", "environment"]
+from tests.environment import at_home
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["Script", "environment"]
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """The variables of a process that sees no outside setting, and whose hook is the OrmHook."""
-    ours = ("JSORC_", "REDIS_", "POSTGRES_", "DATABASE_URL", "DBNAME", "DJANGO_", "PG")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {
-        **inherited,
-        "HOME": str(home),
-        "XDG_DATA_HOME": str(home / "data"),
-        "XDG_STATE_HOME": str(home / "state"),
-        "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "error",
-        "JSORC_CONFIG__USE__HOOK": "jsorc-serv",
-        "JSORC_CONFIG__CONTROL": "false",
-        **variables,
-    }
+    ours = {"PYTHONWARNINGS": "error", "JSORC_CONFIG__USE__HOOK": "jsorc-serv"}
+    return at_home(home, **{**ours, **variables})
 
 
 class Script:

@@ -14,6 +14,7 @@ from django.db import connections, transaction
 from jsorc import ConfigError, DeadlineExceeded, Orchestrator, ServiceUnavailable
 from jsorc_serv.hook import OrmHook
 from tests.serv.project import Router
+from tests.services import recorded
 
 
 def test_a_commit_within_the_callers_transaction_ends_with_it(
@@ -31,6 +32,21 @@ def test_a_commit_within_the_callers_transaction_ends_with_it(
     with transaction.atomic(database), orchestrator.src("hook", OrmHook) as hook:
         hook.save_obj("a", 1)
     assert orchestrator.src("hook", OrmHook).get_obj("a") == 1
+
+
+def test_settings_are_stored_beside_the_callers_transaction_or_refused_at_once(
+    database: str, orchestrator: Orchestrator
+) -> None:
+    orchestrator.service("thing", config="THING_CONFIG")(recorded())
+    with transaction.atomic(database):
+        orchestrator.src("hook", OrmHook).get_or_create_glob("g", 1)  # so that the write lock is held
+        if database == "postgres":
+            assert orchestrator.svc_config_set("thing", {"size": 2}).persisted
+        else:
+            with pytest.raises(ServiceUnavailable, match="on_commit"):
+                orchestrator.svc_config_set("thing", {"size": 2})
+            transaction.on_commit(lambda: orchestrator.svc_config_set("thing", {"size": 2}), database)
+    assert orchestrator.svc("thing").config == {"size": 2}
 
 
 def test_a_commit_that_fails_leaves_the_callers_transaction_usable(

@@ -11,6 +11,7 @@ from jsorc import CommonService, JsOrc, ProvisionResult, hookimpl
 JsOrc.configure(
     ECHO_CONFIG={"automated": True, "greeting": "hello", "api_key": {"$env": "ECHO_API_KEY"}},
     BROKEN_CONFIG={"automated": True, "ping_interval": 1.0},
+    ECHO_MANIFEST={"kind": "Demo", "registered": True},
     IDLE_CONFIG={},
 )
 
@@ -23,7 +24,7 @@ class EchoConfig:
     refuses: bool = False
 
 
-@JsOrc.service("echo", config="ECHO_CONFIG")
+@JsOrc.service("echo", config="ECHO_CONFIG", manifest="ECHO_MANIFEST")
 class Echo(CommonService[Any]):
     """Runs, and offers methods."""
 
@@ -76,7 +77,10 @@ class Provisioner:
 
     @hookimpl
     def jsorc_provision(self, service: CommonService[Any] | None, manifest: Any) -> ProvisionResult | None:
-        if isinstance(manifest, dict) and manifest.get("kind") == "Demo":
+        kind = manifest.get("kind") if isinstance(manifest, dict) else None
+        if kind == "Crash":
+            raise RuntimeError(f"the cluster refused https://me:{os.environ['ECHO_API_KEY']}@cluster")
+        if kind == "Demo":
             return ProvisionResult(True, f"applied for {service.name if service else 'nobody'}")
         return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,9 +14,10 @@ from typing import Any
 
 import httpx
 
+from tests.environment import at_home
+
 __all__ = ["PASSWORD", "SECRET", "SUPERUSER", "Site", "environment"]
 
-ROOT = Path(__file__).parents[2]
 SECRET = "s3kr3t-of-the-tests-7f2a"
 PASSWORD = "a-long-enough-phrase"
 SUPERUSER = "root"
@@ -40,24 +40,14 @@ django.setup()
 from django.contrib.auth.models import User
 name, mail, password = sys.argv[1:]
 User.objects.filter(username=name).exists() or User.objects.create_superuser(name, mail, password)
+print("null")
 """
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """The variables of a process that sees no outside setting and no Redis."""
-    ours = ("JSORC_", "REDIS_", "POSTGRES_", "DATABASE_URL", "DBNAME", "DJANGO_", "PG")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {
-        **inherited,
-        "HOME": str(home),
-        "XDG_DATA_HOME": str(home / "data"),
-        "XDG_STATE_HOME": str(home / "state"),
-        "PYTHONPATH": str(ROOT),
-        "JSORC_PLUGINS_BLOCK": "jsorc-redis,jsorc-task",
-        "JSORC_CONFIG__CONTROL": "false",
-        "ECHO_API_KEY": SECRET,
-        **variables,
-    }
+    ours = {"JSORC_PLUGINS_BLOCK": "jsorc-redis,jsorc-task", "ECHO_API_KEY": SECRET}
+    return at_home(home, **{**ours, **variables})
 
 
 class Site:
@@ -120,15 +110,15 @@ class Site:
 
     def accounts(self, *wanted: tuple[str, bool, list[str]]) -> dict[str, dict[str, str]]:
         """Make users with a password, and a token of each scope for each: (name, staff, permissions)."""
-        found: dict[str, dict[str, str]] = json.loads(self._run(_ACCOUNTS, json.dumps(wanted), PASSWORD))
+        found: dict[str, dict[str, str]] = self.run(_ACCOUNTS, json.dumps(wanted), PASSWORD)
         return found
 
     def superuser(self) -> None:
         """Make the user who may do everything, unless it is there."""
-        self._run(_SUPERUSER, SUPERUSER, "root@localhost", PASSWORD)
+        self.run(_SUPERUSER, SUPERUSER, "root@localhost", PASSWORD)
 
-    def _run(self, code: str, *arguments: str) -> str:
-        """Run code with the settings of the site, and give what it printed."""
+    def run(self, code: str, *arguments: str) -> Any:
+        """Run a script on the site's data, in a process of its own; what it printed as JSON is its answer."""
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
             env={**self.env, "DJANGO_SETTINGS_MODULE": "jsorc_serv.settings"},
@@ -138,7 +128,7 @@ class Site:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return json.loads(done.stdout)
 
     @contextmanager
     def log_in(self, name: str, password: str = PASSWORD) -> Iterator[httpx.Client]:

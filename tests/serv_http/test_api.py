@@ -67,6 +67,7 @@ def test_info_has_everything_at_once(client: httpx.Client) -> None:
         ("POST", "services/nobody/refresh"),
         ("POST", "services/nobody/call/say"),
         ("POST", "services/nobody/manifest"),
+        ("DELETE", "services/nobody/manifest"),
         ("GET", "candidates/service/nobody"),
         ("GET", "settings/NOBODY_CONFIG"),
         ("GET", "services/'; DROP TABLE auth_user; --"),
@@ -154,9 +155,47 @@ def test_a_method_that_fails_is_no_error_of_the_server(client: httpx.Client) -> 
 
 def test_a_manifest_is_applied_by_whoever_answers(client: httpx.Client) -> None:
     loaded = client.post("/api/manifests", json={"manifest": {"kind": "Demo"}})
-    assert loaded.json() == {"provided": True, "detail": "applied for nobody"}
+    assert loaded.json() == {"provided": True, "detail": "applied for nobody", "kept": False}
     applied = client.post("/api/services/echo/manifest", json={"manifest": {"kind": "Demo"}})
-    assert applied.json() == {"provided": True, "detail": "applied for echo"}
+    assert applied.json() == {"provided": True, "detail": "applied for echo", "kept": False}
+    assert _manifest_of_echo(client) == {"kind": "Demo", "registered": True}
+
+
+def test_a_manifest_is_kept_when_it_is_asked_for_and_taken_back(client: httpx.Client) -> None:
+    sent = {"manifest": {"kind": "Demo", "size": 3}, "keep": True}
+    assert client.post("/api/services/echo/manifest", json=sent).json()["kept"] is True
+    assert _manifest_of_echo(client) == {"kind": "Demo", "size": 3}
+    assert client.get("/api/changes", params={"limit": 1}).json()[0]["detail"] == '{"size": 2, "keep": true}'
+    assert client.delete("/api/services/echo/manifest").json()["persisted"] is True
+    assert _manifest_of_echo(client) == {"kind": "Demo", "registered": True}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "status"),
+    [
+        ({"kind": "Secret", "stringData": {"a": "b"}}, 422),
+        ("spec:\n  password: hunter22", 422),
+        ({"kind": "Crash"}, 502),
+        ("kind: Deployment", 501),
+    ],
+)
+def test_a_manifest_that_will_not_do_is_not_kept(client: httpx.Client, manifest: Any, status: int) -> None:
+    answer = client.post("/api/services/echo/manifest", json={"manifest": manifest, "keep": True})
+    assert answer.status_code == status, answer.text
+    assert "hunter22" not in answer.text
+    assert _manifest_of_echo(client) == {"kind": "Demo", "registered": True}
+
+
+def test_only_a_service_with_a_setting_for_it_keeps_a_manifest(client: httpx.Client) -> None:
+    sent = {"manifest": {"kind": "Demo"}, "keep": True}
+    answer = client.post("/api/services/idle/manifest", json=sent)
+    assert answer.status_code == 422
+    assert "no manifest setting" in answer.json()["detail"]
+
+
+def _manifest_of_echo(client: httpx.Client) -> dict[str, Any]:
+    keys = client.get("/api/settings/ECHO_MANIFEST").json()["keys"]
+    return {key["key"]: key["value"] for key in keys}
 
 
 def test_a_manifest_that_nobody_answers_names_what_to_install(client: httpx.Client) -> None:
@@ -164,6 +203,16 @@ def test_a_manifest_that_nobody_answers_names_what_to_install(client: httpx.Clie
         answer = client.post(path, json={"manifest": "kind: Deployment"})
         assert answer.status_code == 501
         assert "pip install jsorc-kube" in answer.json()["detail"]
+
+
+def test_a_provisioner_that_raises_is_told_from_nobody(client: httpx.Client) -> None:
+    for path in ("/api/manifests", "/api/services/echo/manifest"):
+        answer = client.post(path, json={"manifest": {"kind": "Crash"}})
+        assert answer.status_code == 502
+        assert answer.json()["error"] == "ProvisionError"
+        assert "demo-provisioner raised RuntimeError: the cluster refused" in answer.json()["detail"]
+        assert "pip install" not in answer.text
+        assert SECRET not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
-"""A database that is behind, ahead or gone: 503 and a sentence, never 500."""
+"""A database that is behind, ahead or gone: 503 and a sentence, never 500. And SQL where names are wanted."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -73,3 +75,52 @@ def test_a_database_that_goes_and_comes_is_not_ready_meanwhile(
         assert client.get("/livez").status_code == 200
         server.start()
         assert client.get("/api/services").status_code == 200
+
+
+SQL = ["'; DROP TABLE auth_user; --", '" OR "1"="1', "echo' UNION SELECT password FROM auth_user --", "%' --"]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_sql_in_a_name_is_but_a_name(
+    kind: str, request: pytest.FixtureRequest, make_site: Callable[..., Site]
+) -> None:
+    variables = {"JSORC_SERV_CONFIG__THROTTLE__LOGINS": "0"}
+    if kind == "postgresql":
+        pytest.importorskip("psycopg")
+        variables["DATABASE_URL"] = request.getfixturevalue("make_postgres")().url
+    site = make_site(**variables)
+    token = site.accounts(("operator", True, [*ROLES, "view_auditentry"]))["operator"]["staff"]
+    with site.client(token) as client:
+        for text in SQL:
+            name = quote(text, safe="")
+            for method, path in (
+                ("GET", f"services/{name}"),
+                ("PATCH", f"services/{name}/config"),
+                ("POST", f"services/{name}/refresh"),
+                ("POST", f"services/echo/call/{name}"),
+                ("GET", f"candidates/service/{name}"),
+                ("GET", f"settings/{name}"),
+            ):
+                answer = client.request(method, f"/api/{path}", json={})
+                assert answer.status_code == 404, f"{method} {path}: {answer.text}"
+            assert client.get("/api/candidates/" + name + "/hook").status_code == 422
+            assert client.get("/api/changes", params={"before": text}).status_code == 422
+            stored = client.patch("/api/services/echo/config", json={"greeting": text})
+            assert stored.status_code == 200
+            assert client.get("/api/services/echo/config").json()["config"]["greeting"] == text
+        assert client.delete("/api/services/echo/config").status_code == 200
+    for text in SQL:
+        with site.client(text) as stranger:
+            assert stranger.get("/api/services").status_code == 401
+        with site.client() as stranger:
+            form = stranger.get("/login").text
+            csrf = re.search(r'csrfmiddlewaretoken" value="([^"]+)"', form)
+            assert csrf is not None
+            fields = {"username": text, "password": text, "csrfmiddlewaretoken": csrf.group(1)}
+            page = stranger.post("/login", data=fields, headers={"Referer": f"{site.base}/login"})
+            assert page.status_code == 200  # the form again, with what is wrong
+            assert stranger.get("/api/me").status_code == 401
+    with site.log_in("operator") as client:
+        assert client.get("/api/me").json()["name"] == "operator"
+    assert "Traceback" not in site.log

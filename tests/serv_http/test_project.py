@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -83,6 +85,64 @@ found["hook"] = type(JsOrc.src("hook")).__name__
 JsOrc.stop()
 print(json.dumps(found))
 """
+ATOMIC_URLS = """
+import time
+from django.db import transaction
+from django.http import JsonResponse
+from django.urls import include, path
+from jsorc import JsOrc
+
+def change(request):
+    began = time.monotonic()
+    try:
+        outcome = JsOrc.svc_config_set("echo", {"limit": 9}).persisted
+    except Exception as error:
+        outcome = f"{type(error).__name__}: {error}"
+    return JsonResponse({"outcome": outcome, "seconds": time.monotonic() - began})
+
+@transaction.non_atomic_requests
+def change_outside(request):
+    return change(request)
+
+urlpatterns = [
+    path("jsorc/", include("jsorc_serv.urls")),
+    path("change", change),
+    path("change-outside", change_outside),
+]
+"""
+ATOMIC_CLIENT = """
+import django, json
+django.setup()
+from django.contrib.auth.models import User
+from django.test import Client
+from jsorc import JsOrc
+from jsorc_serv.api.models import AuditEntry
+from jsorc_serv.api.tokens import make_token
+import tests.serv_http.demo
+
+JsOrc.start()
+token = make_token("t", User.objects.create_superuser("root"), "staff")[1]
+client = Client(headers={"Authorization": f"Bearer {token}"})
+here = "/jsorc/api/services/echo"
+found = {"refused": client.get("/change").json(), "done": client.get("/change-outside").json()}
+
+def asked(name, method, path, body=None):
+    answer = getattr(client, method)(path, body, content_type="application/json")
+    found[name] = answer.status_code
+
+asked("config", "patch", f"{here}/config", {"limit": 8})
+asked("wrong config", "patch", f"{here}/config", {"limit": "many"})
+asked("unset", "delete", f"{here}/config")
+asked("restart", "post", f"{here}/refresh")
+asked("call", "post", f"{here}/call/say", {"args": ["x"]})
+asked("manifest", "post", f"{here}/manifest", {"manifest": {"kind": "Demo"}})
+asked("regenerate", "post", "/jsorc/api/regenerate")
+for path in ("", "snapshot", "events", "readyz", "api/info", "api/changes"):
+    asked(path or "page", "get", f"/jsorc/{path}")
+found["log"] = [entry.outcome.split(":")[0] for entry in AuditEntry.objects.order_by("id")]
+JsOrc.stop()
+print(json.dumps(found))
+"""
 
 
 @pytest.fixture
@@ -115,8 +175,6 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_project_includes_it_under_wsgi(project: Path) -> None:
-    import json
-
     done = python(project, "-c", textwrap.dedent(CLIENT.format(password=PASSWORD)))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
@@ -130,6 +188,43 @@ def test_a_project_includes_it_under_wsgi(project: Path) -> None:
         "snapshot": 1,
         "livez": 200,
         "hook": "OrmHook",
+    }
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"transaction_mode": "IMMEDIATE", "timeout": 5}], ids=["as Django has it", "immediate"]
+)
+def test_a_project_whose_requests_are_transactions_is_refused_at_once_or_served(
+    options: dict[str, Any], project: Path
+) -> None:
+    settings = project / "mine" / "settings.py"
+    settings.write_text(
+        f"{SETTINGS}\nDATABASES['default'] |= {{'ATOMIC_REQUESTS': True, 'OPTIONS': {options}}}\n"
+    )
+    (project / "mine" / "urls.py").write_text(ATOMIC_URLS)
+    done = python(project, "-c", ATOMIC_CLIENT)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    refused = found.pop("refused")
+    assert refused["outcome"].startswith("ServiceUnavailable")
+    assert "non_atomic_requests" in refused["outcome"]
+    assert refused["seconds"] < 2
+    assert found.pop("done")["outcome"] is True
+    assert found == {
+        "config": 200,
+        "wrong config": 422,
+        "unset": 200,
+        "restart": 200,
+        "call": 200,
+        "manifest": 200,
+        "regenerate": 200,
+        "page": 200,
+        "snapshot": 200,
+        "events": 501,
+        "readyz": 503,
+        "api/info": 200,
+        "api/changes": 200,
+        "log": ["done", "ConfigError", "done", "done", "done", "done", "done"],
     }
 
 

@@ -63,6 +63,8 @@ CHANGES: dict[str, Any] = {
     "/api/services/echo/call/say": {"args": [SECRET]},
     "/api/services/broken/refresh": None,
     "/api/manifests": {"manifest": f"password: {SECRET}"},
+    "/api/services/echo/manifest": {"manifest": f"password: {SECRET}", "keep": True},
+    "/api/services/idle/manifest": {"manifest": {"kind": "Crash"}},
 }
 
 

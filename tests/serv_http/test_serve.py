@@ -227,6 +227,8 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path, make_site: Callable[
     assert run(home, "jsorc_serv", "token", "add", "x", "--user", "nobody").returncode == 2
     assert run(home, "jsorc_serv", "token", "add", "x", "--scope", "all").returncode == 2
     assert run(home, "jsorc_serv", "token", "revoke", "ci").returncode == 0
+    with site.client(token) as client:
+        assert client.get("/api/me").status_code == 401
     assert run(home, "jsorc_serv", "token", "revoke", "ci").returncode == 2
 
 

@@ -7,6 +7,7 @@ from typing import Any, assert_type
 
 from jsorc import (
     Candidate,
+    ConfigChange,
     Hook,
     JsOrc,
     MemoryHook,
@@ -86,6 +87,8 @@ def what_is_asked_about_it() -> None:
     assert_type(JsOrc.alive(), bool)
     assert_type(JsOrc.ready(), Readiness)
     assert_type(JsOrc.regenerate(), bool)
+    assert_type(JsOrc.provision(None, {"kind": "List"}), ProvisionResult | None)
+    assert_type(JsOrc.svc_manifest_unset("redis"), ConfigChange)
     assert_type(JsOrc.orchestrator, Orchestrator)
     assert_type(JsOrc.shared(dict[str, int]), dict[str, int])
     JsOrc.explain("hook", kind="hooks")  # type: ignore[arg-type]

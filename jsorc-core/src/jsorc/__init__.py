@@ -27,7 +27,7 @@ from jsorc.hookspecs import hookimpl
 from jsorc.orchestrator import Orchestrator
 from jsorc.plugins import PluginRecord
 from jsorc.regeneration import Readiness
-from jsorc.registry import Candidate
+from jsorc.registration import Candidate
 from jsorc.service import CommonService, ServicePolicy, ServiceState
 from jsorc.stored_settings import ConfigChange
 from jsorc.unit_of_work import Changes, Hook, MemoryHook
@@ -111,11 +111,13 @@ class JsOrc:
     start = _default.start
     stop = _default.stop
     regenerate = _default.regenerate
+    provision = _default.provision
     svc_reset = _default.svc_reset
     svc_class = _default.svc_class
     svc_config = _default.svc_config
     svc_config_set = _default.svc_config_set
     svc_config_unset = _default.svc_config_unset
+    svc_manifest_unset = _default.svc_manifest_unset
 
 
 def __getattr__(name: str) -> Any:

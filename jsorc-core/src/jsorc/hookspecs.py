@@ -90,12 +90,12 @@ def jsorc_provision(
     """Provides what a service runs on; the first plugin that answers is believed, then tested.
 
     Args:
-        service: The service that could not start; None for the database stage.
+        service: The service that could not start; None for the database stage, and for what belongs to none.
         manifest: The manifest as its setting has it, untouched.
 
     Returns:
         What was done, or None to leave it to others. Whatever was answered, the service is started and
-        pinged after.
+        pinged after. What is raised leaves it to others too, and is told where none of them answers.
     """
 
 

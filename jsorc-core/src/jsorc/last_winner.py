@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jsorc.redaction import get_logger
-from jsorc.registry import Registration
+from jsorc.registration import Registration
 
 if TYPE_CHECKING:
     from pathlib import Path

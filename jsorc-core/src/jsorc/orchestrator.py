@@ -16,10 +16,11 @@ from jsorc import overriding
 from jsorc.clock import SYSTEM, Clock
 from jsorc.config_changes import ConfigChanges
 from jsorc.contexts import Contexts
-from jsorc.errors import CastError, Closed, JsOrcError
+from jsorc.errors import CastError, Closed, ConfigError, JsOrcError
 from jsorc.events import Announcer
 from jsorc.injection import Asked, Wanted, inject, wants
 from jsorc.plugins import Brought, PluginRecord, Plugins, mark
+from jsorc.provisioners import ask_provisioners
 from jsorc.redaction import get_logger
 from jsorc.regeneration import Readiness, Regenerator
 from jsorc.registration import Candidate, Pillar, Registration
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from jsorc.control import ControlServer
     from jsorc.daemons import Daemons
-    from jsorc.provisioning import LocalProvisioner
+    from jsorc.provisioning import LocalProvisioner, ProvisionResult
 
 __all__ = ["Orchestrator"]
 
@@ -470,6 +471,37 @@ class Orchestrator:
         self._discover()
         return self._regenerator.regenerate()
 
+    def provision(
+        self, service: CommonService[Any] | None, manifest: Any, *, keep: bool = False
+    ) -> ProvisionResult | None:
+        """Hands a manifest to the plugins that provision, as regeneration does.
+
+        Args:
+            service: The service that it is for; None for what belongs to no service.
+            manifest: What the plugin understands, such as YAML as text; it is handed on untouched.
+            keep: Whether it takes the place of the service's registered manifest from now on: it is stored
+                for every replica, once a plugin has provided; see `svc_manifest_unset`.
+
+        Returns:
+            What the first plugin that answers did; None where every one leaves it to others.
+
+        Raises:
+            ProvisionError: No plugin answered, and this is what those say that raised.
+            ConfigError: It cannot be kept, as it holds a secret or is for no service that has a manifest
+                setting, or is read before the hook can be; nothing was provisioned.
+            StaleRevision: Somebody else changed stored settings meanwhile; it was provisioned and not kept.
+        """
+        self._discover()
+
+        def ask(manifest: Any) -> ProvisionResult | None:
+            return ask_provisioners(self._plugins, service, manifest, self._clock)
+
+        if not keep:
+            return ask(manifest)
+        if service is None:
+            raise ConfigError("a manifest is kept for a service; say for which, or do not keep it")
+        return self._changes.keep_manifest(service.name, manifest, ask)
+
     def svc_reset(self, name: str) -> CommonService[Any]:
         """Ends a service and returns a fresh instance with the present settings, started if it is enabled."""
         return self._supervisor.reset(name)
@@ -513,6 +545,16 @@ class Orchestrator:
     def svc_config_unset(self, name: str) -> ConfigChange:
         """Takes back what was stored of a service's config; see `svc_config_set`."""
         return self._changes.make(name, None)
+
+    def svc_manifest_unset(self, name: str) -> ConfigChange:
+        """Takes back a manifest that `provision` kept; the registered one is used at the next provisioning.
+
+        Raises:
+            NotRegistered: No service has the name.
+            ConfigError: It has no manifest setting, or one that is read before the hook can be.
+            StaleRevision: Somebody else changed stored settings meanwhile; nothing was stored.
+        """
+        return self._changes.forget_manifest(name)
 
     # -- how the parts meet
 

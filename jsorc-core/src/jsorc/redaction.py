@@ -41,7 +41,7 @@ _URL_CREDENTIALS = re.compile(
     r"""(?P<password>[^\s/?#'"]{1,512}|(?!\d{0,5}[/?#])[^\s'"]{1,512})@"""
 )
 _ASSIGNMENT = re.compile(
-    r"""(?P<head>(?P<before>^|[?&;\s,({\[])(?P<key>[A-Za-z][\w.\-]{0,255})=)"""
+    r"""(?P<head>(?P<before>^|[?&;\s,({\[])-{0,2}(?P<key>[A-Za-z][\w.\-]{0,255})=)"""
     r"""(?P<value>'[^']*'|"[^"]*"|[^&;\s#'"<>]+)"""
 )
 _REFERENCE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from jsorc.backoff import Backoff
 from jsorc.clock import Clock
 from jsorc.daemons import Call, call
-from jsorc.errors import Closed, ConfigError, DatabaseReady, JsOrcError, NotRegistered
+from jsorc.errors import Closed, ConfigError, DatabaseReady, JsOrcError, NotRegistered, ProvisionError
 from jsorc.plugins import Plugins
+from jsorc.provisioners import PROVISION_TIMEOUT, ask_provisioners
 from jsorc.redaction import get_logger, mask_text, scrub
-from jsorc.registry import Registration, Registry
+from jsorc.registration import Registration
+from jsorc.registry import Registry
 from jsorc.service import CommonService
 from jsorc.settings import JsOrcSettings
 from jsorc.stored_settings import StoredSettings
@@ -31,8 +33,6 @@ __all__ = ["Readiness", "Regenerator"]
 
 log = get_logger("jsorc.regeneration")
 
-PROVISION_TIMEOUT = 60.0
-"""Seconds that one provisioner has for one service."""
 DEFAULT_INTERVAL = 10.0
 """Seconds between two interval passes where the setting cannot be read."""
 ANSWER_TIMEOUT = 5.0
@@ -229,7 +229,7 @@ class Regenerator:
         log.warning("the database is not there; it is provisioned from DB_REGEN_MANIFEST")
         try:
             manifest = self._settings.resolve("DB_REGEN_MANIFEST", stored=False).value
-            result = self._ask_provisioners(None, manifest)
+            result = ask_provisioners(self._plugins, None, manifest, self._clock)
         except JsOrcError as error:
             log.warning("the database was not provisioned: %s", error)
         else:
@@ -340,16 +340,7 @@ class Regenerator:
         if not self._is_leader():
             return False
         try:
-            result = self._ask_provisioners(service, service.manifest)
-            if result is None:
-                process = call(
-                    service.local_process,
-                    ANSWER_TIMEOUT,
-                    name=f"jsorc-local-{service.name}",
-                    clock=self._clock,
-                )
-                if process is not None:
-                    result = self._local().provision(process, PROVISION_TIMEOUT)
+            result = self._provided_by_somebody(service)
         except (Exception, SystemExit) as error:
             if service.error is not None and error.__cause__ is None:
                 error.__cause__ = service.error
@@ -362,22 +353,22 @@ class Regenerator:
         log.info("%s: %s", service.name, result.detail)
         return result.provided
 
-    def _ask_provisioners(self, service: CommonService[Any] | None, manifest: Any) -> ProvisionResult | None:
-        whose = service.name if service is not None else "database"
-        for name, implementation in self._plugins.implementations("jsorc_provision"):
-            try:
-                result: ProvisionResult | None = call(
-                    lambda ask=implementation: ask(service=service, manifest=manifest),  # type: ignore[misc]
-                    PROVISION_TIMEOUT,
-                    name=f"jsorc-provision-{whose} by {name}",
-                    clock=self._clock,
-                )
-            except (Exception, SystemExit) as error:
-                log.warning("provisioner %s failed on %s: %s: %s", name, whose, type(error).__name__, error)
-                continue
-            if result is not None:
-                return result
-        return None
+    def _provided_by_somebody(self, service: CommonService[Any]) -> ProvisionResult | None:
+        """Asks the plugins, then this machine; what plugins raised is raised where neither answers."""
+        result, failure = None, None
+        try:
+            result = ask_provisioners(self._plugins, service, service.manifest, self._clock)
+        except ProvisionError as error:
+            failure = error
+        if result is None:
+            process = call(
+                service.local_process, ANSWER_TIMEOUT, name=f"jsorc-local-{service.name}", clock=self._clock
+            )
+            if process is not None:
+                result = self._local().provision(process, PROVISION_TIMEOUT)
+        if result is None and failure is not None:
+            raise failure
+        return result
 
     def _is_leader(self) -> bool:
         for name, implementation in self._plugins.implementations("jsorc_is_leader"):

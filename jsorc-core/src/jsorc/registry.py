@@ -16,7 +16,7 @@ from jsorc.errors import NotRegistered, PluginLoadError, RegistrationError
 from jsorc.redaction import get_logger
 from jsorc.registration import APPLICATION, PILLARS, Candidate, Owner, Pillar, Registration, package_of
 
-__all__ = ["Candidate", "Registration", "Registry"]
+__all__ = ["Registry"]
 
 OUR_SERVICES = {
     "elastic": "jsorc-elastic",

@@ -172,9 +172,7 @@ class CommonService(Generic[App]):
     def log(self) -> logging.Logger:
         """The service's logger, `jsorc.service.<name>`."""
         logger = get_logger(f"jsorc.service.{self.name}")
-        if self.quiet and logger.level < logging.WARNING:
-            logger.setLevel(logging.WARNING)
-        return logger
+        return _Quiet(logger) if self.quiet else logger
 
     # -- what a subclass overrides
 
@@ -460,6 +458,23 @@ class CommonService(Generic[App]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.state}>"
+
+
+class _Quiet(logging.Logger):
+    """Hands warnings and worse on to a logger, whose own level stays the application's.
+
+    It is one instance's: another of the same name, such as its successor, may be less quiet.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__(logger.name, logging.WARNING)
+        self._logger = logger
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's own name
+        return level >= self.level and self._logger.isEnabledFor(level)
+
+    def handle(self, record: logging.LogRecord) -> None:
+        self._logger.handle(record)
 
 
 def build(

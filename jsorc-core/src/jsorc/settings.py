@@ -328,7 +328,10 @@ class JsOrcSettings:
         for variable, text, keys in self._variables_of(name, given):
             merge.add_text(text, variable, keys)
         layer = {} if stored is False else given.stored if stored is True else stored
-        if name in layer and not _is_true(self._environ.get("JSORC_IGNORE_STORED")):
+        tried_out = not isinstance(stored, bool)
+        if name in layer and (tried_out or not _is_true(self._environ.get("JSORC_IGNORE_STORED"))):
+            if name.endswith("_MANIFEST"):
+                merge = Merge(name)  # a stored one was provisioned as a whole, and is not mixed with another
             merge.add(_checked_setting(name, layer[name], "svc_config_set"), "stored", "svc_config_set")
         return merge
 

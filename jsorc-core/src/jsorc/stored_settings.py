@@ -91,24 +91,37 @@ class StoredSettings:
         self._complained = ""
         return True
 
-    def store(self, values: Mapping[str, Any]) -> ConfigChange:
+    def refuse_deadlock(self) -> None:
+        """Raises ServiceUnavailable where a write would wait for what the calling thread holds."""
+        getattr(self._new_hook(), "refuse_deadlock", lambda: None)()
+
+    def snapshot(self) -> tuple[int, dict[str, Any]]:
+        """The revision that the settings were last given, and a copy of its values."""
+        with self._lock:
+            return self.revision, dict(self.values)
+
+    def store(self, values: Mapping[str, Any], over: int) -> ConfigChange:
         """Makes the next revision.
 
         Args:
             values: Setting name to stored value: the whole of the layer.
+            over: The revision that they were made of; what was read since counts as somebody else's.
 
         Raises:
             StaleRevision: Somebody else changed the settings since they were read here.
             ServiceUnavailable: The hook did not confirm the write; the next `refresh` finds what it did.
         """
-        revision, mine = self.revision + 1, os.urandom(16).hex()
+        revision, mine = over + 1, os.urandom(16).hex()
 
         def write() -> bool:
             hook = self._new_hook()
-            kept = hook.get_or_create_glob(_name(revision), {"writer": mine, "values": dict(values)})
-            if kept["writer"] != mine:
+            stale = max(hook.list_glob(PREFIX), default="") > _name(over)
+            if not stale:
+                kept = hook.get_or_create_glob(_name(revision), {"writer": mine, "values": dict(values)})
+                stale = kept["writer"] != mine
+            if stale:
                 raise StaleRevision(
-                    f"stored settings were changed by somebody else (revision {revision}); read them again "
+                    f"stored settings were changed by somebody else since revision {over}; read them again "
                     "and repeat the change"
                 )
             try:

@@ -20,7 +20,8 @@ from jsorc.daemons import Call
 from jsorc.errors import Closed, ConfigError, JsOrcError, ServiceUnavailable, StartCycle
 from jsorc.probes import Prober
 from jsorc.redaction import get_logger
-from jsorc.registry import Registration, Registry
+from jsorc.registration import Registration
+from jsorc.registry import Registry
 from jsorc.service import STARTING, CommonService, ServiceState, broken, build
 
 __all__ = ["READING", "Slot", "Supervisor"]

@@ -304,6 +304,16 @@ class Hook(ABC):
         staged = {name: text for name, text in self._globs.items() if name.startswith(prefix)}
         return _merged(self._list_glob_names(prefix), staged)
 
+    def refuse_deadlock(self) -> None:  # noqa: B027 - most backends have nothing to refuse
+        """Raise where a write on another thread would wait for what the calling thread holds.
+
+        JsOrc asks before it writes stored settings, which it does on a thread with a deadline. A backend
+        whose transactions belong to the caller's thread overrides this.
+
+        Raises:
+            ServiceUnavailable: It would; the message says what the caller has to end first.
+        """
+
     def get_or_create_glob(self, name: str, default: Any) -> Any:
         """Read a global, or create it at once, atomically across threads and processes.
 

@@ -89,6 +89,7 @@ class Config:
         public_status: Whether the states may be read without a login.
         max_body_bytes: The longest body of a request.
         hsts_seconds: How long a browser shall insist on HTTPS, where `https` is true.
+        audit_days: Days that an entry of the log of changes is kept; 0 keeps it for ever.
         throttle: Limits of how often.
     """
 
@@ -104,6 +105,7 @@ class Config:
     public_status: bool = False
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 1 << 20
     hsts_seconds: Annotated[int, Meta(ge=1)] = 3600
+    audit_days: Annotated[int, Meta(ge=0, le=36500)] = 365
     throttle: Throttle = field(default_factory=Throttle)
 
 

@@ -53,6 +53,10 @@ class OrmHook(Hook):
         """
         return partial(cls, OrmStore(orchestrator))
 
+    def refuse_deadlock(self) -> None:
+        """Raises within a transaction of the calling thread on SQLite, which has one writer at a time."""
+        self._store.refuse_deadlock()
+
     def _load_objects(self, ids: Sequence[str]) -> dict[str, str]:
         return self._store.load_objects(ids)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from jsorc import DatabaseReady, JsOrcError, Orchestrator
 from jsorc.redaction import get_logger
+from jsorc_serv.current import orchestrator
 from jsorc_serv.limits import App, Receive, Send
 
 __all__ = ["Lifespan"]
@@ -26,12 +27,15 @@ class Lifespan:
 
     Args:
         app: What comes next.
-        orchestrator: Gives the orchestrator.
+        orchestrator: Gives the orchestrator; by default the one that the project's settings name.
         stopping: Called before the stop, to end what would hold it.
     """
 
     def __init__(
-        self, app: App, orchestrator: Callable[[], Orchestrator], stopping: Callable[[], None]
+        self,
+        app: App,
+        orchestrator: Callable[[], Orchestrator] = orchestrator,
+        stopping: Callable[[], None] = lambda: None,
     ) -> None:
         self._app = app
         self._orchestrator = orchestrator

@@ -50,6 +50,7 @@ def jsorc_register(register: Register) -> None:
             "public_status": False,
             "max_body_bytes": 1 << 20,
             "hsts_seconds": 3600,
+            "audit_days": 365,
             "throttle": {"reads": 600, "changes": 60, "logins": 10},
         },
         DB_REGEN_MANIFEST="jsorc_serv:manifest.yaml",

@@ -5,14 +5,15 @@ The middleware is the embedded site's; in another project the page's own views s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
 
-__all__ = ["POLICY", "PolicyMiddleware", "set_policy"]
+__all__ = ["POLICY", "policy_middleware", "set_policy"]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -31,27 +32,21 @@ def set_policy(response: Response) -> Response:
     return response
 
 
-class PolicyMiddleware:
+@sync_and_async_middleware
+def policy_middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Sets the policy on every response.
 
     Args:
         get_response: What comes next.
     """
+    if iscoroutinefunction(get_response):
 
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
+        async def handle_async(request: HttpRequest) -> Response:
+            return set_policy(await get_response(request))
 
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self._get_response = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
+        return handle_async
 
-    def __call__(self, request: HttpRequest) -> Response | Awaitable[Response]:
-        """Handles one request."""
-        if self._is_async:
-            return self._handle(request)
-        return set_policy(self._get_response(request))
+    def handle(request: HttpRequest) -> Response:
+        return set_policy(get_response(request))
 
-    async def _handle(self, request: HttpRequest) -> Response:
-        return set_policy(await self._get_response(request))
+    return handle

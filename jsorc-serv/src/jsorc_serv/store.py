@@ -125,6 +125,20 @@ class OrmStore:
             _write(connection, objects, changes.objects, changes.destroyed_objects)
             _write(connection, globs, changes.globs, changes.destroyed_globs)
 
+    def refuse_deadlock(self) -> None:
+        """Raises where another thread's write would wait for a transaction of this one.
+
+        Raises:
+            ServiceUnavailable: This thread is within a transaction on SQLite.
+        """
+        connection = self._connections.usable(self._write_alias())
+        if connection.vendor == "sqlite" and connection.in_atomic_block:
+            raise ServiceUnavailable(
+                "this would wait for the transaction that it is asked in, since SQLite has one writer at a "
+                "time: ask outside transaction.atomic, from transaction.on_commit, or, under "
+                "ATOMIC_REQUESTS, in a view that is decorated with @transaction.non_atomic_requests"
+            )
+
     def ask(self) -> None:
         """Asks the database for an answer, and closes this thread's connection; nothing is migrated.
 

@@ -58,9 +58,9 @@ def web_settings(settings: JsOrcSettings) -> dict[str, Any]:
         ],
         "MIDDLEWARE": [
             # First, since an orchestrator of containers asks by address, and without HTTPS.
-            "jsorc_serv.status.health.HealthMiddleware",
+            "jsorc_serv.status.health.health_middleware",
             "django.middleware.security.SecurityMiddleware",
-            "jsorc_serv.security.PolicyMiddleware",
+            "jsorc_serv.security.policy_middleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.middleware.common.CommonMiddleware",
             "django.middleware.csrf.CsrfViewMiddleware",

@@ -1,4 +1,7 @@
-"""The log of changes: an entry before a change, without which it is not made, and its outcome after."""
+"""The log of changes: an entry before a change, without which it is not made, and its outcome after.
+
+How long entries are kept is in `pruning`.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from django.db import Error
 from django.http import HttpRequest
 
 from jsorc.redaction import get_logger, mask, mask_text
-from jsorc_serv.api.access import Identity, address_of
+from jsorc_serv.api.access import Identity, address_of, serv_config
 from jsorc_serv.api.models import AuditEntry
+from jsorc_serv.api.pruning import Pruner
+from jsorc_serv.current import orchestrator
 
 __all__ = ["audited"]
 
@@ -66,3 +71,14 @@ def audited(
             AuditEntry.objects.filter(pk=entry.pk).update(outcome=outcome)
         except Error as error:
             log.error("the outcome of change %d was not written to the log of changes: %s", entry.pk, error)
+        _prune()
+
+
+def _prune() -> None:
+    try:
+        removed = orchestrator().shared(Pruner).prune(serv_config().audit_days)
+    except Error as error:
+        log.warning("the log of changes was not pruned: %s", error)
+    else:
+        if removed:
+            log.info("%d old entries were removed from the log of changes", removed)

@@ -14,7 +14,7 @@ import msgspec
 from django.http import HttpRequest
 from ninja import Body
 
-from jsorc import CommonService, NotRegistered
+from jsorc import CommonService, NotRegistered, ProvisionResult
 from jsorc.daemons import call
 from jsorc.errors import ConfigError, JsOrcError
 from jsorc.redaction import mask, mask_text
@@ -31,6 +31,7 @@ __all__ = ["router"]
 TIMEOUT = 90.0
 """Seconds that a change may take: a start has 30, and one that fails may be provisioned and started again."""
 REFUSALS = {400: Problem, 403: Problem, 413: Problem, **NOT_FOUND}
+UNPROVIDED = {501: Problem, 502: Problem}
 
 T = TypeVar("T")
 AnyService = CommonService[Any]
@@ -104,26 +105,44 @@ def call_method(request: HttpRequest, name: str, method: str, arguments: schemas
         return {"result": _as_json(result, f"{name}.{method}", secret_keys)}
 
 
-@router.post("/manifests", auth=CHANGERS, response={200: schemas.Provisioned, 501: Problem, **REFUSALS})
+@router.post("/manifests", auth=CHANGERS, response={200: schemas.Provisioned, **UNPROVIDED, **REFUSALS})
 def load_manifest(request: HttpRequest, sent: schemas.Manifest) -> Any:
-    """Applies a manifest that belongs to no service (the original's `load_yaml`)."""
+    """Applies a manifest that belongs to no service, once (the original's `load_yaml`)."""
     identity = need(request, "apply_manifest")
-    with audited(request, identity, "manifest load", "", {"size": _size(sent)}):
-        return _provision(None, sent)
+    with audited(request, identity, "manifest load", "", {"size": len(sent.manifest)}):
+        return _provision(None, sent.manifest)
 
 
 @router.post(
-    "/services/{name}/manifest", auth=CHANGERS, response={200: schemas.Provisioned, 501: Problem, **REFUSALS}
+    "/services/{name}/manifest",
+    auth=CHANGERS,
+    response={200: schemas.Provisioned, 409: Problem, **UNPROVIDED, **REFUSALS},
 )
-def apply_manifest(request: HttpRequest, name: str, sent: schemas.Manifest) -> Any:
-    """Applies a manifest for a service, then restarts the service (the original's `apply_yaml`)."""
+def apply_manifest(request: HttpRequest, name: str, sent: schemas.ServiceManifest) -> Any:
+    """Applies a manifest for a service, then restarts the service (the original's `apply_yaml`).
+
+    It is applied once, and a service that fails later is provisioned from its registered manifest; with
+    `keep` this one is stored in its place, unless it holds a secret: then it is refused as a whole.
+    """
     identity = need(request, "apply_manifest")
     _known(name)
-    with audited(request, identity, "manifest apply", name, {"size": _size(sent)}):
-        result = _provision(orchestrator().svc(name), sent)
+    detail = {"size": len(sent.manifest), "keep": sent.keep}
+    with audited(request, identity, "manifest apply", name, detail):
+        result = _provision(orchestrator().svc(name), sent.manifest, keep=sent.keep)
         if result.provided:
             _do(lambda: orchestrator().svc_reset(name), "restart")
-        return result
+        return {"provided": result.provided, "detail": result.detail, "kept": sent.keep and result.provided}
+
+
+@router.delete(
+    "/services/{name}/manifest", auth=CHANGERS, response={200: schemas.Changed, 409: Problem, **REFUSALS}
+)
+def unset_manifest(request: HttpRequest, name: str) -> Any:
+    """Takes back a manifest that was kept; the registered one is used when it is provisioned next."""
+    identity = need(request, "apply_manifest")
+    _known(name)
+    with audited(request, identity, "manifest unset", name):
+        return _do(lambda: orchestrator().svc_manifest_unset(name), "manifest")
 
 
 @router.post("/regenerate", auth=CHANGERS, response={200: schemas.Regenerated, **REFUSALS})
@@ -171,16 +190,8 @@ def _as_json(value: Any, what: str, secret_keys: tuple[str, ...]) -> Any:
     return mask(plain, secret_keys)
 
 
-def _provision(service: AnyService | None, sent: schemas.Manifest) -> Any:
-    answers = _do(
-        lambda: orchestrator().call_plugins("jsorc_provision", service=service, manifest=sent.manifest),
-        "provision",
-    )
-    for answer in answers:
-        if answer is not None:
-            return answer
-    raise NobodyAnswers("no installed plugin provisions from this manifest: pip install jsorc-kube")
-
-
-def _size(sent: schemas.Manifest) -> int:
-    return len(sent.manifest)
+def _provision(service: AnyService | None, manifest: Any, *, keep: bool = False) -> ProvisionResult:
+    answer = _do(lambda: orchestrator().provision(service, manifest, keep=keep), "provision")
+    if answer is None:
+        raise NobodyAnswers("no installed plugin provisions from this manifest: pip install jsorc-kube")
+    return answer

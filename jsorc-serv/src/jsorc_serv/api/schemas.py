@@ -20,6 +20,7 @@ __all__ = [
     "Provisioned",
     "Regenerated",
     "Service",
+    "ServiceManifest",
     "Setting",
     "Settings",
     "StateChange",
@@ -157,11 +158,23 @@ class Manifest(Schema):
     manifest: Annotated[str | JsonObject, Field(description="YAML as text, or an object")]
 
 
+class ServiceManifest(Manifest):
+    """A manifest for a service."""
+
+    keep: Annotated[
+        bool,
+        Field(description="whether the service is provisioned from it from now on, in every replica"),
+    ] = False
+
+
 class Provisioned(Schema):
     """What a plugin did with a manifest."""
 
     provided: bool
     detail: str
+    kept: Annotated[bool, Field(description="whether it is used again when the service is provisioned")] = (
+        False
+    )
 
 
 class Regenerated(Schema):

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import Error, connections
 from django.db.utils import DEFAULT_DB_ALIAS
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
 
 from jsorc import JsOrcError, NotRegistered
 from jsorc.daemons import call
@@ -22,7 +23,7 @@ from jsorc.redaction import get_logger, mask_text
 from jsorc_serv.current import orchestrator
 from jsorc_serv.status.picture import waiting_for
 
-__all__ = ["HealthMiddleware", "livez", "metrics", "readyz"]
+__all__ = ["health_middleware", "livez", "metrics", "readyz"]
 
 log = get_logger("jsorc.serv.health")
 
@@ -71,36 +72,34 @@ def metrics(request: HttpRequest) -> HttpResponse:
 VIEWS = {"/livez": livez, "/readyz": readyz, "/metrics": metrics}
 
 
-class HealthMiddleware:
+@sync_and_async_middleware
+def health_middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Answers before hosts, HTTPS and sessions are looked at, since an orchestrator of containers has none.
 
     Args:
         get_response: What comes next.
     """
+    if iscoroutinefunction(get_response):
 
-    sync_capable: ClassVar[bool] = True
-    async_capable: ClassVar[bool] = True
+        async def handle_async(request: HttpRequest) -> Response:
+            view = _view_of(request)
+            if view is None:
+                return await get_response(request)  # type: ignore[no-any-return]
+            if view is livez:
+                return livez(request)  # which waits for nothing
+            return await sync_to_async(view)(request)
 
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self._get_response = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
+        return handle_async
 
-    def __call__(self, request: HttpRequest) -> Response | Awaitable[Response]:
-        """Handles one request."""
-        if self._is_async:
-            return self._handle(request)
-        view = VIEWS.get(request.path_info)
-        return view(request) if view is not None and _reads(request) else self._get_response(request)
+    def handle(request: HttpRequest) -> Response:
+        view = _view_of(request)
+        return view(request) if view is not None else get_response(request)
 
-    async def _handle(self, request: HttpRequest) -> Response:
-        view = VIEWS.get(request.path_info)
-        if view is None or not _reads(request):
-            return await self._get_response(request)  # type: ignore[no-any-return]
-        if view is livez:
-            return livez(request)  # which waits for nothing
-        return await sync_to_async(view)(request)
+    return handle
+
+
+def _view_of(request: HttpRequest) -> Callable[[HttpRequest], HttpResponse] | None:
+    return VIEWS.get(request.path_info) if request.method in {"GET", "HEAD"} else None
 
 
 class _Database:
@@ -136,10 +135,6 @@ def _select() -> None:
             cursor.execute("SELECT 1")
     finally:
         connection.close()
-
-
-def _reads(request: HttpRequest) -> bool:
-    return request.method in {"GET", "HEAD"}
 
 
 def _plain(response: HttpResponse) -> HttpResponse:
