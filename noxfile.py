@@ -25,6 +25,10 @@ nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", f"tests-{PYTHONS[0]}"]
 
+# The tests start hundreds of processes that import the same packages. Where the environment forbids to keep
+# what was compiled, each of them compiles it all again, which is half of what the tests cost.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def _show_every_python() -> None:
     """Let the shims of pyenv answer for each Python it has, not only for the one chosen in this folder."""
