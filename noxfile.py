@@ -16,7 +16,17 @@ import nox
 ROOT = Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13"]
 WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
-UNIT_AND_CONTRACT = ["tests/core", "tests/redis", "tests/seed", "tests/serv"]
+UNIT_AND_CONTRACT = [
+    "tests/core",
+    "tests/redis",
+    "tests/seed",
+    "tests/serv",
+    "tests/task/test_bad_input.py",
+    "tests/task/test_running_tasks.py",
+    "tests/task/test_schedules.py",
+    "tests/task/test_sequences.py",
+    "tests/task/test_service_contract.py",
+]
 LONGEST = ["tests/serv_http", "tests/task", "tests/docs", "tests/serv", "tests/cli"]
 """The folders that come first, so that no worker begins a long file when the other one has nothing left."""
 APART = ["tests/ecosystem", "tests/faults"]
