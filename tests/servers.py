@@ -83,7 +83,7 @@ class RedisServer:
         path = self.folder / "redis.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def start(self, timeout: float = 10.0) -> RedisServer:
+    def start(self, timeout: float = 30.0) -> RedisServer:
         """Start the server and return once it answers.
 
         Raises:

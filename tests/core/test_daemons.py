@@ -201,8 +201,11 @@ def test_a_daemon_stuck_in_c_code_is_reported_and_not_waited_for(caplog: pytest.
     inside = threading.Event()
 
     def stuck() -> None:
-        inside.set()
-        os.read(reading, 1)
+        try:
+            inside.set()
+            os.read(reading, 1)
+        finally:
+            os.read(reading, 1)  # where the exception came before the first one
 
     owned.spawn(stuck=stuck)
     assert inside.wait(LONG)

@@ -36,7 +36,7 @@ def write_files_of(page: str, folder: Path) -> None:
 
 def visit(port: int) -> str:
     """What the application answers."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=LONG) as answer:
         text: str = answer.read().decode()
         return text
 

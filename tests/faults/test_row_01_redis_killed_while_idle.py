@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from jsorc import Orchestrator, hookimpl
 from jsorc.provisioning import ProvisionResult
 from tests.faults.conftest import server_pid
 from tests.servers import RedisServer
 from tests.services import Listener
+
+pytestmark = pytest.mark.alone
 
 PERIOD = 1.0
 BACK_WITHIN = 2.0

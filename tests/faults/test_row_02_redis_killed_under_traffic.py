@@ -11,10 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+
 from jsorc import Orchestrator
 from jsorc.errors import ServiceUnavailable
 from tests.faults.conftest import server_pid
 from tests.services import LONG, Listener
+
+pytestmark = pytest.mark.alone
 
 THREADS = 4
 TIMEOUT = 2.0

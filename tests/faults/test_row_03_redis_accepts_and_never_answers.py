@@ -17,6 +17,8 @@ from jsorc.errors import DeadlineExceeded, ServiceUnavailable
 from tests.faults.conftest import server_pid
 from tests.services import Listener
 
+pytestmark = pytest.mark.alone
+
 TIMEOUT = 2.0
 SLACK = 0.7
 

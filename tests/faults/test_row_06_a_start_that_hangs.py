@@ -15,6 +15,8 @@ from jsorc.daemons import Call
 from jsorc.errors import DeadlineExceeded, ServiceUnavailable
 from tests.services import LONG, Listener, Recorded, orchestrator_with, recorded
 
+pytestmark = pytest.mark.alone
+
 START_TIMEOUT = 0.5
 SLACK = 0.7
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from jsorc.daemons import Call
 from tests.services import LONG, Recorded, ask_from_threads, orchestrator_with, recorded
+
+pytestmark = pytest.mark.alone
 
 TRIGGERS = 50
 

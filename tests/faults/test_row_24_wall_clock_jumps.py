@@ -14,6 +14,8 @@ import pytest
 
 from tests.services import LONG, Listener, Recorded, orchestrator_with, recorded
 
+pytestmark = pytest.mark.alone
+
 HOUR = 3600.0
 INTERVAL = 0.2
 SLACK = 0.5

@@ -41,6 +41,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
             ("guest", False, roles),  # not staff, so that its permissions are worth nothing here
             ("helper", True, ["restart_service"]),
         )
+        for service, state in (("echo", "RUNNING"), ("broken", "FAILED")):
+            site.await_state(service, state, tokens["operator"]["read"])
         yield Shared(site, tokens)
     finally:
         site.stop()

@@ -88,7 +88,7 @@ class Site:
         """What it has said so far."""
         return "".join(self._lines)
 
-    def said(self, pattern: str, timeout: float = 20.0) -> re.Match[str]:
+    def said(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
         """Wait until it has said something, and give the match."""
         found: list[re.Match[str]] = []
 
@@ -107,6 +107,16 @@ class Site:
         """A client of the API."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=self.base, headers=headers, timeout=30, trust_env=False, **options)
+
+    def await_state(self, service: str, state: str, token: str) -> None:
+        """Watch its stream until a service is in a state: a site serves before its services run."""
+        with self.client(token) as client, client.stream("GET", "/events") as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data: {"):
+                    states = {each["name"]: each["state"] for each in json.loads(line[6:])["services"]}
+                    if states.get(service) == state:
+                        return
+        raise AssertionError(f"{service} was not {state} when the stream ended:\n{self.log}")
 
     def accounts(self, *wanted: tuple[str, bool, list[str]]) -> dict[str, dict[str, str]]:
         """Make users with a password, and a token of each scope for each: (name, staff, permissions)."""

@@ -22,6 +22,7 @@ def file_of(site: Site) -> Path:
 def test_a_database_that_is_behind_is_said(make_site: Callable[..., Site]) -> None:
     site = make_site()
     tokens = site.accounts(("operator", True, list(ROLES)))
+    site.await_state("echo", "RUNNING", tokens["operator"]["read"])
     with sqlite3.connect(file_of(site)) as database:
         database.execute("ALTER TABLE jsorc_api_auditentry RENAME TO hidden")
     with site.client(tokens["operator"]["staff"]) as client:

@@ -20,14 +20,9 @@ from tests.task.orchestrators import task_orchestrator
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's folders, for this test alone; no setting from outside."""
-    for name in os.environ:
-        if name.startswith(("JSORC_", "REDIS_", "CELERY_")):
-            monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, str(home / name.lower()))
+    clean_environment(monkeypatch, home)
     return home
 
 
@@ -52,3 +47,13 @@ def orchestrator(make_orchestrator: Callable[..., Orchestrator], redis_server: R
     orchestrator = make_orchestrator(redis_server.port)
     orchestrator.start()
     return orchestrator
+
+
+def clean_environment(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Names the user's folders, all in `home`, and removes each setting from outside."""
+    for name in os.environ:
+        if name.startswith(("JSORC_", "REDIS_", "CELERY_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(home / name.lower()))

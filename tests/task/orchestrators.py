@@ -61,10 +61,11 @@ def worker_pid(orchestrator: Orchestrator) -> int:
 
 
 class States:
-    """Hears of the states of the service `task`, and waits for one."""
+    """Hears of the states of the service `task`, and waits for one after the other."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self.seen: list[str] = []
+        self._begin = 0
         self.errors: list[BaseException] = []
         self._changed = threading.Condition()
         orchestrator.listen(self)
@@ -79,7 +80,7 @@ class States:
                 self._changed.notify_all()
 
     def wait_for(self, state: str, timeout: float = 30.0) -> None:
-        """Waits until a state is entered after this call."""
+        """Waits until a state is entered, or was already, after the one that was waited for before."""
         with self._changed:
-            begin = len(self.seen)
-            assert self._changed.wait_for(lambda: state in self.seen[begin:], timeout), self.seen
+            assert self._changed.wait_for(lambda: state in self.seen[self._begin :], timeout), self.seen
+            self._begin += self.seen[self._begin :].index(state) + 1
