@@ -129,7 +129,8 @@ def faults(session: nox.Session) -> None:
     chosen = ["tests/faults", *session.posargs]
     ended_well = [0, 5] if session.posargs else [0]  # of what is asked for, one half may have nothing
     # Those that allow a second or less for what must happen have the machine to themselves.
-    session.run("pytest", "-n", "2", "--dist", "worksteal", "-m", "not alone", *chosen, success_codes=ended_well)
+    together = ["-n", "2", "--dist", "worksteal", "-m", "not alone"]
+    session.run("pytest", *together, *chosen, success_codes=ended_well)
     session.run("pytest", "-m", "alone", *chosen, success_codes=ended_well)
 
 
