@@ -22,7 +22,7 @@ class Shop:
     """The open shop, as its user sees it."""
 
     def __init__(self, port: int, log: Path) -> None:
-        self.variables = {**os.environ, "REDIS_PORT": str(port), "SHOP_PACKING": "4"}
+        self.variables = {**os.environ, "REDIS_PORT": str(port), "SHOP_PACKING": "6"}
         self._log = log
         with log.open("w") as output:
             self.process = subprocess.Popen(
@@ -58,7 +58,7 @@ def active(port: int) -> int:
     url = f"redis://127.0.0.1:{port}/0"
     app: Any = Celery(broker=url, set_as_current=False)
     with app.connection_for_write() as connection:
-        tasks = app.control.inspect(timeout=5, connection=connection, limit=1).active() or {}
+        tasks = app.control.inspect(timeout=2, connection=connection, limit=1).active() or {}
     return next(
         (task["worker_pid"] for found in tasks.values() for task in found if "pack" in task["name"]), 0
     )
