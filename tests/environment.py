@@ -1,4 +1,4 @@
-"""The environment variables of the processes that tests start: nothing set outside reaches them.
+"""The environment variables of orchestrators, and of the processes that tests start.
 
 Nothing here knows pytest; what a process is given besides is in the tests.
 """
@@ -6,9 +6,11 @@ Nothing here knows pytest; what a process is given besides is in the tests.
 from __future__ import annotations
 
 import os
+from collections import ChainMap
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["at_home", "inherited"]
+__all__ = ["at_home", "inherited", "with_plugins"]
 
 ROOT = Path(__file__).parents[1]
 OURS = ("JSORC_", "REDIS_", "CELERY_", "POSTGRES_", "DATABASE_URL", "DBNAME", "DJANGO_", "PG")
@@ -30,3 +32,8 @@ def at_home(home: Path, **variables: str) -> dict[str, str]:
         "JSORC_CONFIG__CONTROL": "false",
         **variables,
     }
+
+
+def with_plugins(*distributions: str) -> Mapping[str, str]:
+    """The variables of this process, read live, for an orchestrator that has these plugins and no others."""
+    return ChainMap({"JSORC_PLUGINS_ALLOW": ",".join(distributions)}, os.environ)

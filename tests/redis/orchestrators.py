@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from jsorc import Orchestrator
+from tests.environment import with_plugins
 
 __all__ = ["redis_orchestrator"]
 
@@ -19,14 +20,9 @@ def redis_orchestrator(*, namespace: str = "default", **config: Any) -> Orchestr
         namespace: `JSORC_CONFIG.namespace`.
         config: Keys of `REDIS_CONFIG`; the others have their defaults.
     """
-    orchestrator = Orchestrator()
+    orchestrator = Orchestrator(environ=with_plugins("jsorc-redis"))
     orchestrator.configure(
         REDIS_CONFIG=config,
-        JSORC_CONFIG={
-            "namespace": namespace,
-            "pre_loaded_services": ["redis"],
-            "use": {"hook": "jsorc-redis", "redis": "jsorc-redis"},
-            "control": False,
-        },
+        JSORC_CONFIG={"namespace": namespace, "pre_loaded_services": ["redis"], "control": False},
     )
     return orchestrator

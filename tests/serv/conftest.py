@@ -13,6 +13,7 @@ import pytest
 
 from jsorc import Orchestrator
 from tests.conftest import start_or_skip
+from tests.environment import with_plugins
 from tests.serv.postgres import PostgresServer
 from tests.servers import free_port
 
@@ -64,8 +65,8 @@ def database(request: pytest.FixtureRequest, project: None, monkeypatch: pytest.
 def orchestrator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Orchestrator]:
     """An orchestrator whose hook is the OrmHook, and which sees no outside setting."""
     clean_environment(monkeypatch, tmp_path)
-    orchestrator = Orchestrator()
-    orchestrator.configure(JSORC_CONFIG={"use": {"hook": "jsorc-serv"}, "control": False})
+    orchestrator = Orchestrator(environ=with_plugins("jsorc-serv"))
+    orchestrator.configure(JSORC_CONFIG={"control": False})
     yield orchestrator
     orchestrator.stop()
 

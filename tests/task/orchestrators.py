@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from jsorc import Orchestrator, hookimpl
 from jsorc_task.service import TaskService
+from tests.environment import with_plugins
 
 __all__ = ["States", "answered", "eventually", "task_orchestrator", "worker_pid"]
 
@@ -25,15 +26,11 @@ def task_orchestrator(port: int, **config: Any) -> Orchestrator:
         port: The port.
         config: Keys of `TASK_CONFIG`; the others have their defaults, but for fast threads and probes.
     """
-    orchestrator = Orchestrator()
+    orchestrator = Orchestrator(environ=with_plugins("jsorc-redis", "jsorc-task"))
     orchestrator.configure(
         REDIS_CONFIG={"port": port},
         TASK_CONFIG={"pool": "threads", "ping_interval": 1.0, "modules": ["tests.task.jobs"], **config},
-        JSORC_CONFIG={
-            "pre_loaded_services": ["redis", "task"],
-            "use": {"hook": "jsorc-redis", "redis": "jsorc-redis", "task": "jsorc-task"},
-            "control": False,
-        },
+        JSORC_CONFIG={"pre_loaded_services": ["redis", "task"], "control": False},
     )
     return orchestrator
 
