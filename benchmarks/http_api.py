@@ -68,7 +68,9 @@ def _load(url: str, headers: tuple[str, ...]) -> tuple[float, float, float]:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"errors under load at {url}:\n{said}")
-    found = {name: _milliseconds(value) for name, value in re.findall(r"(50|99)%\s+(\S+)", said)}
+    found = {
+        name: _milliseconds(value) for name, value in re.findall(r"^ +(50|99)% +(\S+)$", said, re.MULTILINE)
+    }
     rate = re.search(r"Requests/sec:\s+(\S+)", said)
     assert rate is not None, said
     return found["50"], found["99"], float(rate.group(1))

@@ -73,6 +73,7 @@ def rows() -> Iterator[Row]:
         (Path(folder) / "bare.py").write_text(_BARE)
         os.environ["XDG_STATE_HOME"] = os.environ["XDG_DATA_HOME"] = folder
         os.environ["BARE_URL"] = server.url
+        os.environ["JSORC_PLUGINS_ALLOW"] = "jsorc-redis,jsorc-task"  # what else is installed is not measured
         os.environ["PYTHONPATH"] = os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])
         os.environ["JSORC_TASK_CONFIG"] = json.dumps(
             {"modules": ["echoing"], "concurrency": CONCURRENCY, "quiet": True}
