@@ -69,7 +69,7 @@ def _load(url: str, headers: tuple[str, ...]) -> tuple[float, float, float]:
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"errors under load at {url}:\n{said}")
     found = {
-        name: _milliseconds(value) for name, value in re.findall(r"^ +(50|99)% +(\S+)$", said, re.MULTILINE)
+        name: _milliseconds(value) for name, value in re.findall(r"^ +(50|99)% +(\S+)", said, re.MULTILINE)
     }
     rate = re.search(r"Requests/sec:\s+(\S+)", said)
     assert rate is not None, said
