@@ -21,7 +21,9 @@ __all__ = [
     "Steps",
     "ask_from_threads",
     "await_deadline",
+    "boom",
     "due_in",
+    "fails",
     "orchestrator_with",
     "recorded",
 ]
@@ -67,6 +69,22 @@ class Recorded(CommonService[Any]):
 def recorded(**steps: Steps) -> type[Recorded]:
     """A fresh class; `recorded(run=…)` takes a function of the instance for each step that does something."""
     return type("Thing", (Recorded,), {"journal": [], "made": [], "steps": steps})
+
+
+def boom(_: object) -> None:
+    """A step that fails."""
+    raise ValueError("boom")
+
+
+def fails(times: int) -> Callable[[Any], None]:
+    """A `run` that fails so many times and then works."""
+
+    def run(service: Recorded) -> None:
+        if service.journal.count("run") <= times:
+            raise ConnectionError("nobody there")
+        service.app = "app"
+
+    return run
 
 
 def orchestrator_with(

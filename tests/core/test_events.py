@@ -13,7 +13,7 @@ from jsorc.daemons import Call
 from jsorc.events import Announcer
 from jsorc.service import ServiceState
 from jsorc.testing.clock import FakeClock
-from tests.services import LONG, Listener, ask_from_threads, orchestrator_with, recorded
+from tests.services import LONG, Listener, ask_from_threads, boom, orchestrator_with, recorded
 
 STARTED, RUNNING = ServiceState.STARTED, ServiceState.RUNNING
 
@@ -36,10 +36,6 @@ class Failing:
     def jsorc_state_changed(self) -> None:
         self.told += 1
         raise self.error
-
-
-def boom(_: object) -> None:
-    raise ValueError("boom")
 
 
 def test_every_change_is_told_once_and_in_order() -> None:

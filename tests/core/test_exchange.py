@@ -11,7 +11,7 @@ import pytest
 from jsorc import Orchestrator
 from jsorc.daemons import Call
 from jsorc.errors import Closed, ServiceUnavailable, StaleRevision, StartCycle
-from tests.services import LONG, Listener, Recorded, orchestrator_with, recorded
+from tests.services import LONG, Listener, Recorded, boom, orchestrator_with, recorded
 
 
 class Store:
@@ -43,10 +43,6 @@ def exchange(orchestrator: Orchestrator, store: Any, **config: Any) -> Any:
 def on_new(fail: Callable[[Any], object]) -> Callable[[Any], object]:
     """A step that only an instance with `new` in its config takes."""
     return lambda service: fail(service) if service.config.get("new") else None
-
-
-def boom(_: object) -> None:
-    raise ValueError("boom")
 
 
 def test_the_candidate_runs_and_is_pinged_before_it_is_stored_and_takes_the_place(store: Store) -> None:

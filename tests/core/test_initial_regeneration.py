@@ -20,28 +20,15 @@ from tests.services import (
     Listener,
     Recorded,
     await_deadline,
+    boom,
     due_in,
+    fails,
     recorded,
 )
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 Make = Callable[..., Orchestrator]
-
-
-def boom(_: object) -> None:
-    raise ValueError("boom")
-
-
-def fails(times: int) -> Callable[[Any], None]:
-    """A `run` that fails so many times and then works."""
-
-    def run(service: Recorded) -> None:
-        if service.journal.count("run") <= times:
-            raise ConnectionError("nobody there")
-        service.app = "app"
-
-    return run
 
 
 class Provisioner:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -17,28 +16,15 @@ from tests.services import (
     Listener,
     Recorded,
     ask_from_threads,
+    boom,
     due_in,
+    fails,
     recorded,
 )
 
 pytestmark = pytest.mark.usefixtures("clock")
 
 Make = Callable[..., Orchestrator]
-
-
-def boom(_: object) -> None:
-    raise ValueError("boom")
-
-
-def fails(times: int) -> Callable[[Any], None]:
-    """A `run` that fails so many times and then works."""
-
-    def run(service: Recorded) -> None:
-        if service.journal.count("run") <= times:
-            raise ConnectionError("nobody there")
-        service.app = "app"
-
-    return run
 
 
 def test_a_service_that_dies_is_started_again(make: Make, clock: FakeClock) -> None:

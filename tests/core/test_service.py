@@ -13,7 +13,7 @@ from jsorc.errors import CastError, Closed, DeadlineExceeded, ServiceUnavailable
 from jsorc.redaction import MASK
 from jsorc.service import ServiceState
 from jsorc.testing.clock import FakeClock
-from tests.services import LONG, Recorded, orchestrator_with, recorded
+from tests.services import LONG, Recorded, boom, orchestrator_with, recorded
 
 
 def by_hand(cls: type[Recorded], clock: FakeClock | None = None, **config: Any) -> Recorded:
@@ -22,10 +22,6 @@ def by_hand(cls: type[Recorded], clock: FakeClock | None = None, **config: Any) 
     if clock is not None:
         service.clock = clock
     return service
-
-
-def boom(_: object) -> None:
-    raise ValueError("boom")
 
 
 # Starting by hand

@@ -12,11 +12,7 @@ import pytest
 from jsorc import Orchestrator
 from jsorc.errors import ConfigError, ServiceUnavailable
 from jsorc.service import ServicePolicy
-from tests.services import Recorded, orchestrator_with, recorded
-
-
-def boom(_: object) -> None:
-    raise ValueError("boom")
+from tests.services import Recorded, boom, orchestrator_with, recorded
 
 
 def test_the_keys_of_the_policy_do_not_reach_the_config() -> None:

@@ -24,14 +24,11 @@ from tests.services import (
     Recorded,
     ask_from_threads,
     await_deadline,
+    boom,
     recorded,
 )
 
 Make = Callable[..., Orchestrator]
-
-
-def boom(_: object) -> None:
-    raise ValueError("boom")
 
 
 def once(fail: Callable[[Any], None]) -> Callable[[Any], None]:
